@@ -1,0 +1,1 @@
+"""Files in, arrays out: clips, sectors, curated records, the phantom."""

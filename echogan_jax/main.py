@@ -1,0 +1,79 @@
+"""Train, or go on training: config in, workdir out.
+
+  python -m echogan_jax.main --config=configs/cyclegan.py --workdir=W \
+    --config.data.dir=DATA [--config.KEY=VALUE ...]
+
+Run from the repository root. The same command goes on where it stopped.
+"""
+
+import importlib
+import os
+import pathlib
+import shlex
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from echogan_jax import command
+
+_CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'where the run is kept')
+
+
+def main(argv: Sequence[str]) -> None:
+  """Run the commands before, train, run the commands after."""
+  if {'--help', '-h', '--helpfull'} & set(argv):
+    print(__doc__)
+    return
+  config, workdir = _parse(argv)
+  _run_all(config.before, workdir)
+  _train(config, workdir)
+  _run_all(config.after, workdir)
+
+
+def _parse(argv: Sequence[str]) -> tuple[ConfigDict, pathlib.Path]:
+  try:
+    left = flags.FLAGS(['main', *argv])[1:]
+  except (
+    flags.Error,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ValueError,
+  ) as error:
+    raise command.BadInput(error.args[0] if error.args else error) from error
+  except OSError as error:
+    raise command.BadInput(f'--config: {error}') from error
+  if left:
+    raise command.BadInput(f'{left[0]}: not a flag; write --config.KEY=VALUE')
+  if _CONFIG.value is None or not _WORKDIR.value:
+    raise command.BadInput('--config=FILE and --workdir=FOLDER are needed')
+  config = _CONFIG.value
+  workdir = pathlib.Path(_WORKDIR.value).expanduser()
+  config.data.dir = config.data.dir.replace('{workdir}', str(workdir))
+  return config, workdir
+
+
+def _run_all(lines: Sequence[str], workdir: pathlib.Path) -> None:
+  for line in lines:
+    verb, *rest = shlex.split(line)
+    rest = [word.replace('{workdir}', str(workdir)) for word in rest]
+    print('$ python -m', f'echogan_jax.{verb}', *map(shlex.quote, rest))
+    sys.stdout.flush()
+    importlib.import_module(f'echogan_jax.{verb}').main(rest)
+
+
+def _train(config: ConfigDict, workdir: pathlib.Path) -> None:
+  if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
+    os.environ['JAX_COMPILATION_CACHE_DIR'] = str(workdir / 'compiled')
+  from echogan_jax.training import loop
+
+  print(f'training on {loop.device_summary()}')
+  step = loop.train(config, workdir)
+  print(f'{workdir}: at step {step} of {config.train.num_steps}')
+
+
+if __name__ == '__main__':
+  command.run(main)

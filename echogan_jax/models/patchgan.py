@@ -1,0 +1,86 @@
+"""Patch discriminators (Isola et al. 2017): one class, variants are data."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from echogan_jax.models.layers import (
+  Conv,
+  KerasInstanceNorm,
+  instance_norm,
+  leaky,
+)
+from echogan_jax.shapes import Image, Verdict
+
+_SIZE = 4  # side of every kernel
+
+# (width in units of `features`, stride) of each hidden layer
+PATCH70 = ((1, 2), (2, 2), (4, 2), (8, 1))
+SEED142 = ((1, 2), (2, 2), (4, 2), (8, 2), (8, 1))
+
+
+class PatchGAN(nn.Module):
+  """Judge overlapping patches: a map of logits, no sigmoid.
+
+  `PATCH70` is the 70x70 discriminator of CycleGAN. `SEED142` is the one the
+  seed printed and called 70x70: with its fourth stride-2 layer it sees
+  142x142 pixels. It pads as Keras' `same` and has keras-contrib's norm.
+
+  Attributes:
+    layers: (width, stride) per hidden layer; the first has no norm.
+    features: what a width of 1 means.
+    keras: Keras' padding and norm instead of PyTorch's.
+    spectral: spectral norm on every convolution.
+    dtype: of the computation, None for the operands' own.
+  """
+
+  layers: tuple[tuple[int, int], ...] = PATCH70
+  features: int = 64
+  keras: bool = False
+  spectral: bool = False
+  dtype: jnp.dtype | None = None
+
+  @property
+  def receptive_field(self) -> int:
+    """Side of the input square that one logit sees (norms left aside)."""
+    side = _SIZE
+    for _, stride in reversed(self.layers):
+      side = (side - 1) * stride + _SIZE
+    return side
+
+  @property
+  def smallest(self) -> int:
+    """The smallest side that leaves one logit."""
+    side = 1
+    for stride in (1, *(stride for _, stride in reversed(self.layers))):
+      kept = self.keras and stride == 1
+      side = side if kept else (side - 1) * stride + _SIZE - 2
+    return side
+
+  def _pad(self, stride: int) -> tuple[int, int]:
+    return (1, 2) if self.keras and stride == 1 else (1, 1)
+
+  @nn.compact
+  def __call__(self, x: Image) -> Verdict:
+    """Judge images in [-1, 1]."""
+    options = dict(spectral=self.spectral, dtype=self.dtype)
+    y, hidden = x, []
+    for i, (width, stride) in enumerate(self.layers):
+      y = Conv(
+        width * self.features,
+        _SIZE,
+        stride=stride,
+        pad=self._pad(stride),
+        use_bias=i == 0,
+        name=f'conv_{i}',
+        **options,
+      )(y)
+      if i:
+        y = (
+          KerasInstanceNorm(name=f'norm_{i}')(y)
+          if self.keras
+          else instance_norm(y)
+        )
+      y = leaky(y)
+      hidden.append(y)
+    head = Conv(1, _SIZE, pad=self._pad(1), name='head', **options)
+    return Verdict((head(y).astype(x.dtype),), tuple(hidden))

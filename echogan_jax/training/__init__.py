@@ -1,0 +1,1 @@
+"""State, one pure step, its parallel wrappers, checkpoints and the loop."""

@@ -1,0 +1,230 @@
+"""Checkpoints: `workdir/checkpoints/<step>`, written by Orbax.
+
+A checkpoint has two items: `ema`, the averaged generators that deployment
+loads alone, and `state`, the rest of the `TrainState`. The resolved config
+lies beside them in `workdir/config.json`.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from echogan_jax.command import BadInput
+from echogan_jax.shapes import PyTree
+from echogan_jax.training.state import TrainState
+
+# what may change when a run goes on: it does not touch the mathematics
+_FREE = ('train', 'checkpoint', 'parallel', 'eval', 'before', 'after')
+
+
+def write_config(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
+  """Keep the resolved config in the workdir, refusing another run's.
+
+  Raises:
+    BadInput: the workdir holds a run whose config differs in a key that
+      changes the result.
+  """
+  path = workdir / 'config.json'
+  config = json.loads(json.dumps(config))  # tuples become lists, as on disk
+  if path.exists():
+    difference = _first_difference(read_config(workdir), config)
+    if difference:
+      raise BadInput(
+        f'{workdir} was trained with {difference}: choose another --workdir, '
+        'or the value it was trained with'
+      )
+  workdir.mkdir(parents=True, exist_ok=True)
+  part = path.with_suffix('.part')
+  part.write_text(json.dumps(config, indent=2, sort_keys=True) + '\n')
+  part.replace(path)
+
+
+def read_config(workdir: pathlib.Path) -> dict[str, Any]:
+  """Return the resolved config of a run.
+
+  Raises:
+    BadInput: there is none, or it cannot be read.
+  """
+  path = workdir / 'config.json'
+  if not path.exists():
+    raise BadInput(
+      f'{workdir} is no workdir of a training run (no config.json): train '
+      f'with python -m echogan_jax.main --workdir={workdir}'
+    )
+  try:
+    return json.loads(path.read_text())
+  except ValueError as error:
+    raise BadInput(f'{path} is damaged: {error}') from error
+
+
+def config_sha256(workdir: pathlib.Path) -> str:
+  """Return the hash of a run's resolved config."""
+  return hashlib.sha256((workdir / 'config.json').read_bytes()).hexdigest()
+
+
+def _first_difference(old: Mapping, new: Mapping) -> str:
+  old, new = _flat(old), _flat(new)
+  for key in sorted(old.keys() | new.keys()):
+    if key.split('.')[0] in _FREE or key == 'data.dir':
+      continue
+    if old.get(key) != new.get(key):
+      return f'{key}={old.get(key)}, not {new.get(key)}'
+  return ''
+
+
+def _flat(tree: Mapping, prefix: str = '') -> dict[str, Any]:
+  found = {}
+  for key, value in tree.items():
+    if isinstance(value, Mapping):
+      found |= _flat(value, f'{prefix}{key}.')
+    else:
+      found[prefix + key] = value
+  return found
+
+
+@contextlib.contextmanager
+def opened(
+  workdir: pathlib.Path, *, every: int, keep: int
+) -> Iterator[ocp.CheckpointManager]:
+  """Open a run's checkpoints; on leaving, wait until all are on disk.
+
+  Args:
+    workdir: of the run.
+    every: `save` writes at multiples of this many steps (and when forced).
+    keep: how many of the newest checkpoints stay.
+  """
+  options = ocp.CheckpointManagerOptions(
+    max_to_keep=keep,
+    save_interval_steps=every,
+    enable_async_checkpointing=True,
+    cleanup_tmp_directories=True,
+  )
+  manager = ocp.CheckpointManager(
+    (workdir / 'checkpoints').absolute(),
+    item_names=('state', 'ema'),
+    options=options,
+  )
+  try:
+    yield manager
+    with _writing(manager):
+      manager.wait_until_finished()
+  finally:
+    with contextlib.suppress(Exception):  # said above, or by the real error
+      manager.close()
+
+
+def save(
+  manager: ocp.CheckpointManager, state: TrainState, *, force: bool = False
+) -> bool:
+  """Write a state in the background if its step is due.
+
+  Raises:
+    BadInput: it, or the checkpoint before it, cannot be written.
+  """
+  step = int(state.step)
+  if step == manager.latest_step() or not (force or manager.should_save(step)):
+    return False
+  items = ocp.args.Composite(
+    state=ocp.args.StandardSave(state.replace(ema={})),
+    ema=ocp.args.StandardSave(state.ema),
+  )
+  with _writing(manager):
+    manager.wait_until_finished()
+    return manager.save(step, args=items, force=force)
+
+
+@contextlib.contextmanager
+def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
+  try:
+    yield
+  except Exception as error:  # a full disk has many faces in its stack
+    manager.reload()
+    last = manager.latest_step()
+    kept = f'checkpoint {last} is complete' if last else 'none is complete yet'
+    raise BadInput(
+      f'cannot write a checkpoint in {manager.directory}: {_cause(error)}; '
+      f'{kept}. Make room and run the same command again'
+    ) from error
+
+
+def _cause(error: BaseException) -> str:
+  text = str(error)
+  for known in ('No space left on device', 'Disk quota', 'File too large'):
+    if known.lower() in text.lower():
+      return known
+  return (text.strip().split('\n') or [''])[0][:200] or type(error).__name__
+
+
+def restore(
+  manager: ocp.CheckpointManager, like: TrainState
+) -> TrainState | None:
+  """Return the newest readable state as host arrays, None if there is none.
+
+  Args:
+    manager: of the run.
+    like: a state of the same shape, for structure and dtypes.
+
+  Raises:
+    BadInput: there are checkpoints, and none of them can be read.
+  """
+  target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
+  problem = None
+  for step in sorted(manager.all_steps(), reverse=True):
+    items = ocp.args.Composite(
+      state=ocp.args.StandardRestore(target.replace(ema={})),
+      ema=ocp.args.StandardRestore(target.ema),
+    )
+    try:
+      found = manager.restore(step, args=items)
+    except Exception as error:  # damage shows as a dozen kinds of exception
+      problem = error
+      logging.warning('checkpoint %d is damaged: %s', step, _cause(error))
+      continue
+    return found['state'].replace(ema=found['ema'])
+  if problem is not None:
+    raise BadInput(
+      f'no checkpoint in {manager.directory} can be read: {_cause(problem)}'
+    )
+  return None
+
+
+def load_ema(
+  workdir: pathlib.Path, like: PyTree, *, step: int | None = None
+) -> tuple[int, PyTree]:
+  """Return (step, averaged generators) of a run, nothing else read.
+
+  Args:
+    workdir: of the run.
+    like: generators of the same shape.
+    step: which checkpoint, None for the newest.
+
+  Raises:
+    BadInput: there is no such checkpoint, or it cannot be read.
+  """
+  folder = workdir / 'checkpoints'
+  if not folder.is_dir():
+    raise BadInput(f'{workdir} has no checkpoints yet: train it further')
+  with ocp.CheckpointManager(
+    folder.absolute(), item_names=('state', 'ema')
+  ) as manager:
+    steps = sorted(manager.all_steps())
+    if not steps or (step is not None and step not in steps):
+      listed = ', '.join(map(str, steps)) or 'none'
+      raise BadInput(f'{folder}: no checkpoint {step or ""} (found: {listed})')
+    step = steps[-1] if step is None else step
+    target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
+    items = ocp.args.Composite(ema=ocp.args.StandardRestore(target))
+    try:
+      return step, manager.restore(step, args=items)['ema']
+    except Exception as error:
+      raise BadInput(
+        f'checkpoint {folder / str(step)} is damaged: {_cause(error)}'
+      ) from error

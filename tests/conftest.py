@@ -1,0 +1,30 @@
+"""Shared fixtures; the environment is set before jax is imported."""
+
+import os
+import pathlib
+import tempfile
+
+_HERE = pathlib.Path(__file__).parent
+_CACHE = pathlib.Path(tempfile.gettempdir()) / 'echogan_jax_test_cache'
+
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ['XLA_FLAGS'] = (
+  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
+)
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(_CACHE))
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+
+@pytest.fixture(scope='session')
+def reference():
+  """Load a file of numbers that the official implementations made."""
+
+  def load(name):
+    path = _HERE / 'reference' / f'{name}.npz'
+    return dict(np.load(path, allow_pickle=False))
+
+  return load

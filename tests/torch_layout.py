@@ -1,0 +1,50 @@
+"""PyTorch state_dict arrays -> our parameters, for the reference numbers."""
+
+import flax
+import numpy as np
+
+
+def resnet_names(blocks):
+  end = 10 + blocks
+  names = {'model.1': 'stem', 'model.4': 'down_0', 'model.7': 'down_1'}
+  for i in range(blocks):
+    for j, index in enumerate((1, 5)):
+      key = f'model.{10 + i}.conv_block.{index}'
+      names[key] = f'block_{i}/conv_{j}'
+  names |= {f'model.{end}': 'up_0', f'model.{end + 3}': 'up_1'}
+  return names | {f'model.{end + 7}': 'head'}
+
+
+def unet_names(downs):
+  names, prefix = {'model.model.0': 'down_0'}, 'model.model.1'
+  for i in range(1, downs):
+    names[f'{prefix}.model.1'] = f'down_{i}'
+    names[f'{prefix}.model.{3 if i == downs - 1 else 5}'] = f'up_{i}'
+    prefix += '.model.3'
+  return names | {'model.model.3': 'up_0'}
+
+
+def patch_names():
+  names = {0: 'conv_0', 2: 'conv_1', 5: 'conv_2', 8: 'conv_3', 11: 'head'}
+  return {f'model.{i}': name for i, name in names.items()}
+
+
+def params(weights, names, template, prefix=''):
+  """Fill the template's leaves; biases that it lacks are dropped."""
+  flat = {}
+  for path, leaf in flax.traverse_util.flatten_dict(template, sep='/').items():
+    module, kind = path.rsplit('/', 1)
+    key = next(k for k, name in names.items() if name == module)
+    suffix = 'weight' if kind == 'kernel' else 'bias'
+    array = weights[f'{prefix}{key}.{suffix}']
+    if kind == 'kernel' and module.startswith('up_'):
+      array = array.transpose(2, 3, 0, 1)
+    elif kind == 'kernel':
+      array = array.transpose(2, 3, 1, 0)
+    assert array.shape == leaf.shape, (path, array.shape, leaf.shape)
+    flat[path] = np.asarray(array)
+  return flax.traverse_util.unflatten_dict(flat, sep='/')
+
+
+def nhwc(x):
+  return np.asarray(x).transpose(0, 2, 3, 1)
