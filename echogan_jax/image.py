@@ -95,14 +95,8 @@ def blur(
 def _moments(x: Image, y: Image, **window) -> tuple[Image, ...]:
   stacked = jnp.concatenate([x, y, x * x, y * y, x * y])
   ex, ey, exx, eyy, exy = jnp.split(blur(stacked, **window), 5)
-  floor = 0.0  # rounding can push a variance below zero
-  return (
-    ex,
-    ey,
-    jnp.maximum(exx - ex * ex, floor),
-    jnp.maximum(eyy - ey * ey, floor),
-    exy - ex * ey,
-  )
+  vx, vy = (jnp.maximum(v, 0.0) for v in (exx - ex * ex, eyy - ey * ey))
+  return ex, ey, vx, vy, exy - ex * ey
 
 
 def ssim(x: Image, y: Image, *, data_range: float = 1.0, **window) -> Image:

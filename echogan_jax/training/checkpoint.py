@@ -18,6 +18,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from echogan_jax.command import BadInput
+from echogan_jax.data.files import replacing
 from echogan_jax.shapes import PyTree
 from echogan_jax.training.state import TrainState
 
@@ -25,26 +26,30 @@ from echogan_jax.training.state import TrainState
 _FREE = ('train', 'checkpoint', 'parallel', 'eval', 'before', 'after')
 
 
-def write_config(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
-  """Keep the resolved config in the workdir, refusing another run's.
+def check_config(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
+  """Raise BadInput if the workdir holds a run that this config would change.
 
-  Raises:
-    BadInput: the workdir holds a run whose config differs in a key that
-      changes the result.
+  How long to train, where and how often to save may differ.
   """
-  path = workdir / 'config.json'
-  config = json.loads(json.dumps(config))  # tuples become lists, as on disk
-  if path.exists():
-    difference = _first_difference(read_config(workdir), config)
-    if difference:
-      raise BadInput(
-        f'{workdir} was trained with {difference}: choose another --workdir, '
-        'or the value it was trained with'
-      )
-  workdir.mkdir(parents=True, exist_ok=True)
-  part = path.with_suffix('.part')
-  part.write_text(json.dumps(config, indent=2, sort_keys=True) + '\n')
-  part.replace(path)
+  if not (workdir / 'config.json').exists():
+    return
+  difference = _first_difference(read_config(workdir), _plain(config))
+  if difference:
+    raise BadInput(
+      f'{workdir} was trained with {difference}: choose another --workdir, '
+      'or the value it was trained with'
+    )
+
+
+def write_config(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
+  """Keep the resolved config as `workdir/config.json`."""
+  with replacing(workdir / 'config.json') as part:
+    part.write_text(json.dumps(_plain(config), indent=2) + '\n')
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+  # as it reads back from disk: tuples become lists
+  return json.loads(json.dumps(config))
 
 
 def read_config(workdir: pathlib.Path) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import tensorboardX
 from jaxtyping import UInt8
 from PIL import Image
 
+from echogan_jax.data.files import replacing
+
 _PATIENCE = 5  # logged steps in a row before an alarm
 
 
@@ -29,9 +31,8 @@ class Log:
     self._path = workdir / 'metrics.jsonl'
     kept = [line for line in read(workdir) if line['step'] <= step]
     text = ''.join(json.dumps(line) + '\n' for line in kept)
-    part = self._path.with_suffix('.part')
-    part.write_text(text)
-    part.replace(self._path)
+    with replacing(self._path) as part:
+      part.write_text(text)
     self._recent = collections.deque(kept[-_PATIENCE:], _PATIENCE)
     self._thresholds = dict(alarms)
     self._board = tensorboardX.SummaryWriter(

@@ -42,8 +42,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
     batch_size=batch_size,
   )
   data = config.data.to_dict()
-  pipeline.check(**data)
-  checkpoint.write_config(workdir, config.to_dict())
+  sample = _sampler(made, data, config.train.samples)
+  checkpoint.check_config(workdir, config.to_dict())
   root = rng.root(config.seed)
   now = state.create(
     made, rules, key=rng.stream(root, 'init'), size=config.data.size
@@ -53,9 +53,9 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
       checkpoint.restore(manager, now) or now, config.parallel.mode
     )
     start, end = int(now.step), config.train.num_steps
-    log = Log(workdir, step=start, alarms=config.train.alarms.to_dict())
-    sample = _sampler(made, data, config.train.samples)
     batches = pipeline.batches(**data, seed=config.seed, start_step=start)
+    checkpoint.write_config(workdir, config.to_dict())
+    log = Log(workdir, step=start, alarms=config.train.alarms.to_dict())
     key, clock = rng.stream(root, 'train'), _Clock(start)
     with _Interrupt() as interrupt, _bar(start, end) as bar:
       for done in range(start + 1, end + 1):
@@ -103,7 +103,7 @@ def _refuse_nonfinite(values: dict[str, float], done: int) -> None:
 
 
 def _sampler(made: models.Models, data: dict[str, Any], count: int):
-  frames = pipeline.examples(data['dir'], size=data['size'], limit=count)
+  frames = pipeline.examples(data['dir'], 'train', count, size=data['size'])
   translate = translator(made)
 
   def sample(ema: dict) -> np.ndarray:

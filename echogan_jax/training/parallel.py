@@ -5,11 +5,11 @@ and a run may continue in another mode or on another number of devices.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from echogan_jax.command import BadInput
 from echogan_jax.shapes import PyTree
@@ -18,7 +18,13 @@ from echogan_jax.training.step import Step
 MODES = ('single', 'pmap', 'sharded')
 
 
-def compile(step: Step, *, mode: str, batch_size: int) -> Callable:
+def compile(
+  step: Step,
+  *,
+  mode: str,
+  batch_size: int,
+  devices: Sequence[jax.Device] | None = None,
+) -> Callable:
   """Return the compiled `(state, batch, key) -> (state, metrics)`.
 
   The state is donated: what was passed in cannot be used again.
@@ -28,26 +34,24 @@ def compile(step: Step, *, mode: str, batch_size: int) -> Callable:
     mode: `single` uses the first device; `pmap` and `sharded` split the
       batch over all of them.
     batch_size: of the whole batch.
+    devices: None for all.
 
   Raises:
     BadInput: the mode is unknown, or the batch does not split evenly.
   """
   if mode not in MODES:
     raise BadInput(f'parallel.mode={mode}: choose one of {", ".join(MODES)}')
-  count = jax.device_count()
-  if mode != 'single' and batch_size % count:
+  devices = list(devices or jax.devices())
+  if mode != 'single' and batch_size % len(devices):
     raise BadInput(
-      f'data.batch_size={batch_size} does not split over {count} devices; '
-      f'use a multiple of {count}, or parallel.mode=single'
+      f'data.batch_size={batch_size} does not split over {len(devices)} '
+      f'devices; use a multiple of {len(devices)}, or parallel.mode=single'
     )
   if mode == 'single':
     return jax.jit(step, donate_argnums=0)
   if mode == 'sharded':
-    mesh = jax.make_mesh(
-      (count,), ('batch',), axis_types=(jax.sharding.AxisType.Auto,)
-    )
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    by_batch = NamedSharding(mesh, PartitionSpec('batch'))
+    everywhere = _replicated(devices)
+    by_batch = NamedSharding(everywhere.mesh, PartitionSpec('batch'))
     return jax.jit(
       step,
       in_shardings=(everywhere, by_batch, everywhere),
@@ -60,8 +64,26 @@ def compile(step: Step, *, mode: str, batch_size: int) -> Callable:
     in_axes=(None, 0, None),
     out_axes=None,
     donate_argnums=0,
+    devices=devices,
   )
-  return lambda state, batch, key: mapped(state, _fold(batch, count), key)
+  return lambda state, batch, key: mapped(
+    state, _fold(batch, len(devices)), key
+  )
+
+
+def place(
+  state: PyTree, mode: str, devices: Sequence[jax.Device] | None = None
+) -> PyTree:
+  """Copy a state to the devices that the mode computes on."""
+  devices = list(devices or jax.devices())
+  where = devices[0] if mode == 'single' else _replicated(devices)
+  # the step donates its state: what is placed must not be the caller's own
+  return jax.device_put(jax.tree.map(np.array, state), where)
+
+
+def _replicated(devices: Sequence[jax.Device]) -> NamedSharding:
+  mesh = Mesh(np.array(devices), ('batch',), axis_types=(AxisType.Auto,))
+  return NamedSharding(mesh, PartitionSpec())
 
 
 def _fold(batch: PyTree, count: int) -> PyTree:

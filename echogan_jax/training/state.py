@@ -51,7 +51,12 @@ def schedule(
   Zhu et al. 2017, §4: 100 epochs and 100 epochs; here in steps and without
   the reference code's steps per epoch.
   """
-  return optax.linear_schedule(start, 0.0, max(decay_steps, 1), constant_steps)
+
+  def rate(count: Int[Array, '']) -> Array:
+    decayed = jnp.maximum(count - constant_steps, 0)
+    return start * jnp.maximum(1.0 - decayed * (1.0 / max(decay_steps, 1)), 0.0)
+
+  return rate
 
 
 def rules(

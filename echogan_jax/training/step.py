@@ -77,8 +77,8 @@ def make(models: Models, objective: Objective, rules: Rules) -> Step:
     metrics = {f'loss/{name}': value for name, value in values.items()}
     metrics |= {f'loss/judge_{d}': losses[d] for d in DOMAINS}
     metrics |= _watch(out) | {
-      'grad/generators': optax.global_norm(slopes),
-      'grad/discriminators': optax.global_norm(judge_slopes),
+      'grad/generators': optax.tree.norm(slopes),
+      'grad/discriminators': optax.tree.norm(judge_slopes),
     }
     images = len(real['low']) * _devices(axis)
     new = TrainState(

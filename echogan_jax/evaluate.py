@@ -1,0 +1,160 @@
+"""Measure a trained enhancer: metrics.json, per_image.csv and pictures.
+
+  python -m echogan_jax.evaluate --workdir W --data DATA [--split test] \
+    [--truth OUT/truth]
+
+Every low-quality frame of the split is enhanced. Where `phantom` wrote the
+truth, both input and result are compared with it.
+"""
+
+import argparse
+import csv
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tqdm
+from PIL import Image
+
+from echogan_jax import command
+from echogan_jax.command import BadInput
+from echogan_jax.data import manifest
+from echogan_jax.data.files import replacing
+from echogan_jax.data.sector import Sector, crop, crop_mask, resize
+
+_SPLITS = ('train', 'validation', 'test')
+
+
+def main(argv: Sequence[str]) -> None:
+  """Enhance a split, measure it, write what was found."""
+  flags = _flags(argv)
+  from echogan_jax import metrics
+  from echogan_jax.training import enhancer
+
+  workdir = command.existing(flags.workdir, '--workdir')
+  data = command.existing(flags.data, '--data')
+  truth = flags.truth and command.existing(flags.truth, '--truth')
+  rows = _rows(data, flags.split)
+  model = enhancer.load(workdir, step=flags.step)
+  output = flags.output or workdir / 'eval' / flags.split
+  values, count = [], model.config['eval']['pictures']
+  shown = set(np.linspace(0, len(rows) - 1, count).round().astype(int).tolist())
+  for number, case in enumerate(_cases(rows, data, truth, model)):
+    values.append(metrics.measure(case))
+    if number in shown:
+      _picture(case, output / 'pictures' / f'{number:04d}.png')
+  means, skipped = metrics.summarise(values)
+  found = {
+    'step': model.step,
+    'split': flags.split,
+    'images': len(rows),
+    'studies': len({row['study'] for row in rows}),
+    'config_sha256': model.config_sha256,
+    'metrics': means,
+    'skipped': skipped,
+  }
+  with replacing(output / 'metrics.json') as part:
+    part.write_text(json.dumps(found, indent=2) + '\n')
+  _table(rows, values, output / 'per_image.csv')
+  _print(found, output)
+
+
+def _flags(argv: Sequence[str]) -> argparse.Namespace:
+  parser = command.parser('evaluate', __doc__)
+  parser.add_argument('--workdir', required=True, help='of the training run')
+  parser.add_argument('--data', required=True, help='what ingest wrote')
+  parser.add_argument('--split', default='test', choices=[*_SPLITS, 'all'])
+  parser.add_argument('--truth', help='the truth folder that phantom wrote')
+  parser.add_argument(
+    '--output',
+    type=pathlib.Path,
+    help='where to, by default WORKDIR/eval/SPLIT',
+  )
+  parser.add_argument('--step', type=int, help='of the checkpoint: the newest')
+  return parser.parse_args(argv)
+
+
+def _rows(data: pathlib.Path, split: str) -> list[dict[str, str]]:
+  splits = _SPLITS if split == 'all' else (split,)
+  rows = manifest.read(data)
+  found = [r for r in rows if r['domain'] == 'low' and r['split'] in splits]
+  if not found:
+    raise BadInput(f'{data}: no low-quality frames in the {split} split')
+  return found
+
+
+def _cases(
+  rows: list[dict[str, str]],
+  data: pathlib.Path,
+  truth: pathlib.Path | None,
+  model,
+) -> Iterator:
+  from echogan_jax.metrics import Case
+
+  for row in tqdm.tqdm(rows, desc='evaluate', unit='frame'):
+    frame = np.asarray(Image.open(data / row['path']))[None]
+    frame = resize(frame, model.size)
+    place = Sector.from_json(row['sector'])
+    inside = crop_mask(place, model.size)
+    enhanced = model.translate(frame, inside)
+    case = Case(frame[0], enhanced[0], inside)
+    path = truth and truth / f'{row["source_sha256"]}.npz'
+    if path and path.exists():
+      case = _with_truth(case, path, int(row['frame']), place)
+    yield case
+
+
+def _with_truth(case, path: pathlib.Path, number: int, place: Sector):
+  with np.load(path, allow_pickle=False) as found:
+    clean, mask = (found[k][number : number + 1] for k in ('clean', 'mask'))
+  size = len(case.input)
+  labels = np.stack(
+    [
+      crop(np.where(mask == t, 255, 0).astype(np.uint8), place, size)[0]
+      for t in range(1, 6)
+    ]
+  )
+  # a pixel belongs to the tissue that covers most of it, if one covers half
+  labels = np.where(labels.max(0) > 127, labels.argmax(0) + 1, 0)
+  return case._replace(
+    target=crop(clean, place, size)[0], labels=labels.astype(np.uint8)
+  )
+
+
+def _picture(case, path: pathlib.Path) -> None:
+  columns = [case.input, case.enhanced]
+  if case.target is not None:
+    columns.append(case.target)
+  with replacing(path) as part:
+    Image.fromarray(np.concatenate(columns, axis=1)).save(part, 'PNG')
+
+
+def _table(
+  rows: list[dict[str, str]],
+  values: list[dict[str, float]],
+  path: pathlib.Path,
+) -> None:
+  names = sorted({name for value in values for name in value})
+  kept = ('path', 'split', 'patient', 'study', 'clip', 'frame')
+  with replacing(path) as part, part.open('w', newline='') as file:
+    table = csv.DictWriter(file, [*kept, *names], lineterminator='\n')
+    table.writeheader()
+    for row, value in zip(rows, values, strict=True):
+      table.writerow({name: row[name] for name in kept} | value)
+
+
+def _print(found: dict, output: pathlib.Path) -> None:
+  print(
+    f'{found["images"]} frames of {found["studies"]} studies '
+    f'({found["split"]}), checkpoint {found["step"]}:'
+  )
+  for name, value in found['metrics'].items():
+    print(f'  {name:16s} {value:8.3f}')
+  for name, reason in found['skipped'].items():
+    print(f'  {name:16s} skipped: {reason}')
+  print(output / 'metrics.json')
+
+
+if __name__ == '__main__':
+  command.run(main)

@@ -1,0 +1,66 @@
+"""Install `echogan_jax`; the extras are listed in the README."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+_HERE = pathlib.Path(__file__).parent
+_INIT = (_HERE / 'echogan_jax' / '__init__.py').read_text(encoding='utf-8')
+_VERSION = re.search(r"__version__ = '(.+)'", _INIT)[1]
+
+_VIDEO = ['av>=14']
+_CODECS = ['pyjpegls>=1.4', 'pylibjpeg>=2.0', 'pylibjpeg-openjpeg>=2.3']
+_TEST = [
+  *_VIDEO,
+  *_CODECS,
+  'beartype>=0.19',
+  'deid-data>=0.0.20',
+  'dicom3tools',
+  'pydicom-data>=1.0',
+  'pytest>=8',
+  'ruff>=0.8',
+]
+
+setup(
+  name='echogan_jax',
+  version=_VERSION,
+  description='Technically limited echocardiograms to diagnostic quality',
+  long_description=(_HERE / 'README.md').read_text(encoding='utf-8'),
+  long_description_content_type='text/markdown',
+  license='Apache-2.0',
+  packages=find_packages(include=['echogan_jax*']),
+  python_requires='>=3.11',
+  install_requires=[
+    'absl-py',
+    'flax>=0.12,<0.13',
+    'importlib_resources',  # tensorflow-datasets needs it and does not say so
+    'jax>=0.10,<0.13',
+    'jaxtyping>=0.2.34',
+    'jinja2>=3.1',
+    'matplotlib>=3.8',
+    'ml-collections>=1.1',
+    'numpy>=2.0',
+    'optax>=0.2.8',
+    'orbax-checkpoint>=0.12,<0.13',
+    'pillow>=10.3',
+    'pydicom>=3.0.2',  # older ones let a DICOMDIR leave its folder
+    'scipy>=1.13',
+    'tensorboardX>=2.6',
+    'tensorflow-cpu>=2.20; platform_system == "Linux" '
+    'and platform_machine == "x86_64"',
+    'tensorflow>=2.20; platform_system != "Linux" '
+    'or platform_machine != "x86_64"',
+    'tensorflow-datasets>=4.9.9',
+    'tqdm>=4.66',
+  ],
+  extras_require={
+    'cuda12': ['jax[cuda12]'],
+    'cuda13': ['jax[cuda13]'],
+    'tpu': ['jax[tpu]'],
+    'beam': ['apache-beam>=2.70'],
+    'codecs': _CODECS,  # JPEG-LS and JPEG 2000
+    'video': _VIDEO,  # MP4 and AVI
+    'test': _TEST,
+  },
+)
