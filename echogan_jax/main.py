@@ -7,7 +7,6 @@ Run from the repository root. The same command goes on where it stopped.
 """
 
 import importlib
-import os
 import pathlib
 import shlex
 import sys
@@ -29,8 +28,8 @@ def main(argv: Sequence[str]) -> None:
     return
   config, workdir = _parse(argv)
   _run_all(config.before, workdir)
-  _train(config, workdir)
-  _run_all(config.after, workdir)
+  if _train(config, workdir):
+    _run_all(config.after, workdir)
 
 
 def _parse(argv: Sequence[str]) -> tuple[ConfigDict, pathlib.Path]:
@@ -65,14 +64,21 @@ def _run_all(lines: Sequence[str], workdir: pathlib.Path) -> None:
     importlib.import_module(f'echogan_jax.{verb}').main(rest)
 
 
-def _train(config: ConfigDict, workdir: pathlib.Path) -> None:
-  if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
-    os.environ['JAX_COMPILATION_CACHE_DIR'] = str(workdir / 'compiled')
+def _train(config: ConfigDict, workdir: pathlib.Path) -> bool:
+  """Train as far as it goes; return whether that was to the end."""
+  import jax
+
   from echogan_jax.training import loop
 
+  if not jax.config.jax_compilation_cache_dir:
+    # going on after a stop then starts in seconds
+    jax.config.update('jax_compilation_cache_dir', str(workdir / 'compiled'))
   print(f'training on {loop.device_summary()}')
-  step = loop.train(config, workdir)
-  print(f'{workdir}: at step {step} of {config.train.num_steps}')
+  step, end = loop.train(config, workdir), config.train.num_steps
+  print(f'{workdir}: at step {step} of {end}')
+  if step < end:
+    print('stopped and saved; the same command goes on from here')
+  return step >= end
 
 
 if __name__ == '__main__':

@@ -59,7 +59,7 @@ are derived by a trained network; compare them with the input beside them.</p>
 <table><tr><th>metric</th><th>input</th><th>enhanced</th><th>truth</th>
 <th>change</th></tr>
 {% for row in table.rows %}<tr><td>{{ row.name }}</td>
-{% for value in row.values %}<td class="number">{{ value }}</td>{% endfor %}
+{% for value in row.cells %}<td class="number">{{ value }}</td>{% endfor %}
 <td class="number {{ row.verdict }}">{{ row.change }}</td></tr>
 {% endfor %}</table>
 {% for name, reason in table.skipped.items() %}
@@ -158,7 +158,7 @@ def _table(path: pathlib.Path) -> dict:
     rows.append(
       {
         'name': ' '.join(filter(None, (name, _UNITS.get(name), _arrow(name)))),
-        'values': [_number(value) for value in trio],
+        'cells': [_number(value) for value in trio],
         'change': '' if change is None else f'{change:+.3f}',
         'verdict': '' if not change else ('good' if change > 0 else 'bad'),
       }

@@ -97,18 +97,16 @@ def _flat(tree: Mapping, prefix: str = '') -> dict[str, Any]:
 
 @contextlib.contextmanager
 def opened(
-  workdir: pathlib.Path, *, every: int, keep: int
+  workdir: pathlib.Path, *, keep: int
 ) -> Iterator[ocp.CheckpointManager]:
   """Open a run's checkpoints; on leaving, wait until all are on disk.
 
   Args:
     workdir: of the run.
-    every: `save` writes at multiples of this many steps (and when forced).
     keep: how many of the newest checkpoints stay.
   """
   options = ocp.CheckpointManagerOptions(
     max_to_keep=keep,
-    save_interval_steps=every,
     enable_async_checkpointing=True,
     cleanup_tmp_directories=True,
   )
@@ -126,24 +124,23 @@ def opened(
       manager.close()
 
 
-def save(
-  manager: ocp.CheckpointManager, state: TrainState, *, force: bool = False
-) -> bool:
-  """Write a state in the background if its step is due.
+def save(manager: ocp.CheckpointManager, state: TrainState) -> None:
+  """Write a state in the background, after the one before it is on disk.
 
   Raises:
     BadInput: it, or the checkpoint before it, cannot be written.
   """
   step = int(state.step)
-  if step == manager.latest_step() or not (force or manager.should_save(step)):
-    return False
+  if step == manager.latest_step():
+    return
   items = ocp.args.Composite(
     state=ocp.args.StandardSave(state.replace(ema={})),
     ema=ocp.args.StandardSave(state.ema),
   )
   with _writing(manager):
     manager.wait_until_finished()
-    return manager.save(step, args=items, force=force)
+    if not manager.save(step, args=items, force=True):
+      raise RuntimeError(f'orbax declined to write step {step}')
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ import pathlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -16,10 +15,11 @@ from ml_collections import ConfigDict
 from echogan_jax import losses, models
 from echogan_jax.command import BadInput
 from echogan_jax.data import pipeline
-from echogan_jax.shapes import GENERATORS, Frames
+from echogan_jax.shapes import GENERATORS
 from echogan_jax.training import checkpoint, parallel, rng, state, step
 from echogan_jax.training.enhancer import translator
 from echogan_jax.training.log import Log
+from echogan_jax.training.step import Metrics
 
 
 def train(config: ConfigDict, workdir: pathlib.Path) -> int:
@@ -35,71 +35,81 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
   models.check_size(made, config.data.size)
   objective = losses.build(config.losses.to_dict())
   rules = state.rules(**config.state)
-  batch_size = config.data.batch_size
+  mode, data = config.parallel.mode, config.data.to_dict()
   run = parallel.compile(
-    step.make(made, objective, rules),
-    mode=config.parallel.mode,
-    batch_size=batch_size,
+    step.make(made, objective, rules), mode=mode, batch_size=data['batch_size']
   )
-  data = config.data.to_dict()
   sample = _sampler(made, data, config.train.samples)
   checkpoint.check_config(workdir, config.to_dict())
   root = rng.root(config.seed)
-  now = state.create(
-    made, rules, key=rng.stream(root, 'init'), size=config.data.size
-  )
-  with checkpoint.opened(workdir, **config.checkpoint) as manager:
-    now = parallel.place(
-      checkpoint.restore(manager, now) or now, config.parallel.mode
-    )
+  key, init = rng.stream(root, 'train'), rng.stream(root, 'init')
+  now = state.create(made, rules, key=init, size=data['size'])
+  with checkpoint.opened(workdir, keep=config.checkpoint.keep) as manager:
+    now = parallel.place(checkpoint.restore(manager, now) or now, mode)
     start, end = int(now.step), config.train.num_steps
     batches = pipeline.batches(**data, seed=config.seed, start_step=start)
     checkpoint.write_config(workdir, config.to_dict())
-    log = Log(workdir, step=start, alarms=config.train.alarms.to_dict())
-    key, clock = rng.stream(root, 'train'), _Clock(start)
-    with _Interrupt() as interrupt, _bar(start, end) as bar:
+    with _Interrupt() as interrupt, _Follower(config, workdir, start) as follow:
       for done in range(start + 1, end + 1):
         now, metrics = run(now, next(batches), key)
-        bar.update()
-        if done % config.train.log_every == 0 or done == end:
-          values = {k: float(v) for k, v in metrics.items()}
-          _refuse_nonfinite(values, done)
-          values['pairs_per_second'] = clock.rate(done) * batch_size
-          for alarm in log.scalars(done, values):
-            logging.warning('step %d: %s', done, alarm)
-          bar.set_postfix(_short(values), refresh=False)
-        if done in config.train.sample_at or done == end:
-          log.picture(done, sample(now.ema))
-        checkpoint.save(manager, now, force=done == end or interrupt.came)
+        last = done == end or interrupt.came
+        follow.logged(done, metrics, due=last)
+        if done in config.train.sample_at or last:
+          follow.log.picture(done, sample(now.ema))
+        if done % config.checkpoint.every == 0 or last:
+          checkpoint.save(manager, now)
         if interrupt.came:
           break
-    log.close()
   return int(now.step)
 
 
-def _bar(start: int, end: int) -> tqdm.tqdm:
-  return tqdm.tqdm(
-    total=end,
-    initial=start,
-    desc='train',
-    unit='step',
-    file=sys.stderr,
-    mininterval=1.0 if sys.stderr.isatty() else 30.0,
-  )
+class _Follower:
+  """Logs what is due, shows progress, raises the alarm."""
 
-
-def _short(values: dict[str, float]) -> dict[str, str]:
-  names = ('loss/cycle', 'loss/adversarial', 'loss/judge_high')
-  return {k.split('/')[1]: f'{values[k]:.3f}' for k in names if k in values}
-
-
-def _refuse_nonfinite(values: dict[str, float], done: int) -> None:
-  bad = [name for name, value in values.items() if not np.isfinite(value)]
-  if bad:
-    raise BadInput(
-      f'step {done}: {", ".join(bad)} is not finite; the last checkpoint is '
-      'from before it. Lower state.learning_rate or the weight of that term'
+  def __init__(self, config: ConfigDict, workdir: pathlib.Path, start: int):
+    self._every, self._batch = config.train.log_every, config.data.batch_size
+    self._step, self._time = start, None
+    self.log = Log(workdir, step=start, alarms=config.train.alarms.to_dict())
+    self._bar = tqdm.tqdm(
+      total=config.train.num_steps,
+      initial=start,
+      desc='train',
+      unit='step',
+      mininterval=1.0 if sys.stderr.isatty() else 30.0,
     )
+
+  def __enter__(self) -> '_Follower':
+    return self
+
+  def __exit__(self, *problem: object) -> None:
+    self._bar.close()
+    self.log.close()
+
+  def logged(self, done: int, metrics: Metrics, *, due: bool) -> None:
+    """Count a step; where `due` or at every n-th, write its metrics."""
+    self._bar.update()
+    if done % self._every and not due:
+      return
+    values = {name: float(value) for name, value in metrics.items()}
+    bad = [name for name, value in values.items() if not np.isfinite(value)]
+    if bad:
+      raise BadInput(
+        f'step {done}: {", ".join(bad)} is not finite; the last checkpoint '
+        'is from before it. Lower state.learning_rate or the weight of it'
+      )
+    values['pairs_per_second'] = self._rate(done)
+    for alarm in self.log.scalars(done, values):
+      logging.warning('step %d: %s', done, alarm)
+    names = ('loss/cycle', 'loss/adversarial', 'loss/judge_high')
+    shown = {k.split('/')[1]: f'{values[k]:.3f}' for k in names if k in values}
+    self._bar.set_postfix(shown, refresh=False)
+
+  def _rate(self, done: int) -> float:
+    # from the second reading on: the first holds the compilation
+    now = time.monotonic()
+    steps, since = done - self._step, self._time
+    self._step, self._time = done, now
+    return steps * self._batch / (now - since) if since else 0.0
 
 
 def _sampler(made: models.Models, data: dict[str, Any], count: int):
@@ -111,29 +121,13 @@ def _sampler(made: models.Models, data: dict[str, Any], count: int):
     rows = []
     for name, (source, target) in GENERATORS.items():
       back = next(n for n, (s, _) in GENERATORS.items() if s == target)
-      there, mask = _squeezed(frames[source])
-      made = translate(ema[name], there, mask)
-      rows += [there, made, translate(ema[back], made, mask)]
+      there = frames[source].image[..., 0]
+      mask = frames[source].mask[..., 0] > 0
+      fake = translate(ema[name], there, mask)
+      rows += [there, fake, translate(ema[back], fake, mask)]
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
 
   return sample
-
-
-def _squeezed(frames: Frames) -> Iterator[np.ndarray]:
-  return frames.image[..., 0], frames.mask[..., 0] > 0
-
-
-class _Clock:
-  """Steps per second since the last reading, compilation left out."""
-
-  def __init__(self, step: int):
-    self._step, self._time = step, None
-
-  def rate(self, step: int) -> float:
-    now = time.monotonic()
-    steps, self._step = step - self._step, step
-    since, self._time = self._time, now
-    return steps / (now - since) if since else 0.0
 
 
 class _Interrupt:

@@ -1,0 +1,40 @@
+"""Files that are whole or not there, and the same bytes every time."""
+
+import contextlib
+import os
+import pathlib
+import zipfile
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a ZIP file can hold
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Give a path to write to, and rename it to `path` if all went well.
+
+  Args:
+    path: its folder is made if need be.
+  """
+  path.parent.mkdir(parents=True, exist_ok=True)
+  part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+  try:
+    yield part
+    os.replace(part, path)
+  finally:
+    part.unlink(missing_ok=True)
+
+
+def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+  """Write arrays for `numpy.load`; equal arrays give equal bytes.
+
+  `numpy.savez` stamps each member with the time of writing.
+  """
+  with replacing(path) as part, zipfile.ZipFile(part, 'w') as archive:
+    for name, array in arrays.items():
+      member = zipfile.ZipInfo(f'{name}.npy', _EPOCH)
+      member.compress_type = zipfile.ZIP_DEFLATED
+      with archive.open(member, 'w', force_zip64=True) as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
