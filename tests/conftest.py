@@ -28,3 +28,46 @@ def reference():
     return dict(np.load(path, allow_pickle=False))
 
   return load
+
+
+@pytest.fixture(scope='session')
+def phantom(tmp_path_factory):
+  """Write phantom studies by the verb: a folder with studies and truth."""
+  from echogan_jax import phantom
+
+  folder = tmp_path_factory.mktemp('phantom')
+  phantom.main(
+    [
+      f'--output={folder}',
+      '--studies=16',
+      '--seed=3',
+      '--size=64',
+      '--frames=3',
+      '--workers=1',
+    ]
+  )
+  return folder
+
+
+@pytest.fixture(scope='session')
+def ingested(phantom, tmp_path_factory):
+  """Ingest the phantom studies by the verb."""
+  from echogan_jax import ingest
+
+  data = tmp_path_factory.mktemp('ingested') / 'data'
+  ingest.main(
+    [f'--input={phantom}', f'--output={data}', '--size=32', '--workers=1']
+  )
+  return data
+
+
+@pytest.fixture(scope='session')
+def workdir(ingested, tmp_path_factory):
+  """Train for four steps: a workdir with two checkpoints."""
+  import tiny
+
+  from echogan_jax.training import loop
+
+  folder = tmp_path_factory.mktemp('runs') / 'trained'
+  loop.train(tiny.config(ingested, num_steps=4), folder)
+  return folder

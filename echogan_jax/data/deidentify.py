@@ -1,0 +1,246 @@
+"""De-identify headers: build a new one from an allow-list, never prune.
+
+Identity hides in private copies, nested items and free text, and walking a
+whole data set crashes on stray delimiters. A list of known-safe technical
+attributes needs neither: what is not named here does not come out. Pixels
+are not looked at here; `sector` and OCR deal with burned-in text.
+"""
+
+import hashlib
+import hmac
+import re
+import uuid
+from collections.abc import Sequence
+
+import pydicom
+from pydicom.datadict import (
+  dictionary_VM,
+  dictionary_VR,
+  keyword_for_tag,
+  tag_for_keyword,
+)
+from pydicom.multival import MultiValue
+from pydicom.sr.codedict import codes
+
+from echogan_jax.data import header as headers
+from echogan_jax.data.header import quiet, value
+
+KEEP = (
+  'SOPClassUID',
+  'ImageType',
+  'Modality',
+  'Manufacturer',
+  'ManufacturerModelName',
+  'TransducerType',
+  'HeartRate',
+  'MechanicalIndex',
+  'BoneThermalIndex',
+  'SoftTissueThermalIndex',
+  'DepthOfScanField',
+  'NumberOfStages',
+  'StageNumber',
+  'NumberOfViewsInStage',
+  'ViewNumber',
+  'CineRate',
+  'RecommendedDisplayFrameRate',
+  'FrameTime',
+  'FrameTimeVector',
+  'FrameDelay',
+  'FrameIncrementPointer',
+  'NumberOfFrames',
+  'SamplesPerPixel',
+  'PhotometricInterpretation',
+  'PlanarConfiguration',
+  'Rows',
+  'Columns',
+  'PixelAspectRatio',
+  'BitsAllocated',
+  'BitsStored',
+  'HighBit',
+  'PixelRepresentation',
+  'UltrasoundColorDataPresent',
+  'SequenceOfUltrasoundRegions',
+  'LossyImageCompression',
+  'LossyImageCompressionRatio',
+  'LossyImageCompressionMethod',
+)
+REGION = (
+  'RegionSpatialFormat',
+  'RegionDataType',
+  'RegionFlags',
+  'RegionLocationMinX0',
+  'RegionLocationMinY0',
+  'RegionLocationMaxX1',
+  'RegionLocationMaxY1',
+  'ReferencePixelX0',
+  'ReferencePixelY0',
+  'ReferencePixelPhysicalValueX',
+  'ReferencePixelPhysicalValueY',
+  'PhysicalUnitsXDirection',
+  'PhysicalUnitsYDirection',
+  'PhysicalDeltaX',
+  'PhysicalDeltaY',
+  'TransducerFrequency',
+  'PulseRepetitionFrequency',
+)
+_IDENTITY = (
+  'PatientName',
+  'PatientID',
+  'OtherPatientIDs',
+  'PatientAddress',
+  'AccessionNumber',
+  'InstitutionName',
+  'InstitutionAddress',
+  'StationName',
+  'OperatorsName',
+  'ReferringPhysicianName',
+  'PerformingPhysicianName',
+  'PhysiciansOfRecord',
+)
+_TEXT = ('CS', 'LO', 'SH')
+
+
+def pseudonym(key: bytes, kind: str, value: str) -> str:
+  """Return a keyed hash of an identifier: 16 hex digits.
+
+  The same key gives the same pseudonym; without it nobody can go back, not
+  even by trying all medical record numbers.
+
+  Args:
+    key: the secret.
+    kind: `patient`, `study` or `clip`: equal values of two kinds differ.
+    value: the identifier.
+  """
+  return _digest(key, f'{kind}:{value}').hex()[:16]
+
+
+def uid(key: bytes, source_uid: str) -> str:
+  """Return a keyed replacement of a UID under 2.25 (PS3.5 B.2)."""
+  digest = _digest(key, f'uid:{source_uid}')
+  return f'2.25.{uuid.UUID(bytes=digest[:16], version=4).int}'
+
+
+def _digest(key: bytes, text: str) -> bytes:
+  return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+def pseudonyms(source: pydicom.Dataset, key: bytes) -> dict[str, str]:
+  """Return the pseudonyms of a header's patient, study and clip.
+
+  Where a header lacks the patient's id the name stands in, then the study.
+  """
+  study = str(value(source, 'StudyInstanceUID', ''))
+  patient = value(source, 'PatientID') or value(source, 'PatientName') or study
+  clip = value(source, 'SOPInstanceUID', '')
+  return {
+    'patient': pseudonym(key, 'patient', str(patient)),
+    'study': pseudonym(key, 'study', study),
+    'clip': pseudonym(key, 'clip', str(clip)),
+  }
+
+
+def header(
+  source: pydicom.Dataset, key: bytes, *, keep: Sequence[str] = KEEP
+) -> pydicom.Dataset:
+  """Return a new header with the technical attributes of `source` only.
+
+  Patient and study become keyed pseudonyms, UIDs are replaced. A text value
+  that repeats a word of the patient's, an operator's or the institution's
+  name is left out, and so is a value that its VR does not allow.
+
+  Args:
+    source: any ultrasound header; not modified.
+    key: secret of the pseudonyms.
+    keep: keywords to copy where they are well-formed.
+  """
+  result = pydicom.Dataset()
+  words = _words(source)
+  for keyword in keep:
+    if keyword != 'SequenceOfUltrasoundRegions':
+      copy(source, result, keyword, words)
+    elif regions := _regions(source):
+      result.SequenceOfUltrasoundRegions = regions
+  names = pseudonyms(source, key)
+  result.PatientID = result.PatientName = names['patient']
+  result.StudyID = names['study']
+  for name in ('StudyInstanceUID', 'SeriesInstanceUID', 'SOPInstanceUID'):
+    setattr(result, name, uid(key, str(value(source, name, ''))))
+  result.PatientIdentityRemoved = 'YES'
+  result.DeidentificationMethod = 'echogan_jax: allow-list, keyed pseudonyms'
+  profile = code(codes.DCM.BasicApplicationConfidentialityProfile)
+  result.DeidentificationMethodCodeSequence = [profile]
+  return result
+
+
+def code(concept: pydicom.sr.coding.Code) -> pydicom.Dataset:
+  """Return a concept as the item of a code sequence."""
+  item = pydicom.Dataset()
+  item.CodeValue = concept.value
+  item.CodingSchemeDesignator = concept.scheme_designator
+  item.CodeMeaning = concept.meaning
+  return item
+
+
+def copy(
+  source: pydicom.Dataset,
+  target: pydicom.Dataset,
+  keyword: str,
+  words: frozenset[str] = frozenset(),
+) -> None:
+  """Copy an attribute if it is there, well-formed and free of `words`."""
+  found = value(source, keyword)
+  kind = dictionary_VR(keyword)
+  if found is None or (kind in _TEXT and words & _split(found)):
+    return
+  if isinstance(found, MultiValue) and dictionary_VM(keyword) == '1':
+    return
+  if kind == 'PN':
+    found = str(found)  # forgets the source's character set
+  try:
+    with quiet():
+      element = pydicom.DataElement(
+        tag_for_keyword(keyword),
+        kind,
+        found,
+        validation_mode=pydicom.config.RAISE,
+      )
+  except Exception:  # noqa: BLE001  pydicom has no common base for these
+    return
+  target[element.tag] = element
+
+
+def _words(source: pydicom.Dataset) -> frozenset[str]:
+  found = [value(source, keyword) for keyword in _IDENTITY]
+  return frozenset().union(*(_split(v) for v in found if v is not None))
+
+
+def _split(found: object) -> frozenset[str]:
+  words = re.findall(r'\w{3,}', str(found).upper().replace('_', ' '))
+  return frozenset(words)
+
+
+def _regions(source: pydicom.Dataset) -> list[pydicom.Dataset]:
+  """Return the regions that fit the frame, clamped, numbers only."""
+  width = int(headers.number(source, 'Columns') or 0)
+  height = int(headers.number(source, 'Rows') or 0)
+  result = []
+  for area in headers.areas(source, width, height)[0]:
+    item = pydicom.Dataset()
+    for keyword in REGION:
+      copy(area.item, item, keyword)
+    for corner, at in zip(headers.CORNERS, area.box, strict=True):
+      setattr(item, corner, at)
+    result.append(item)
+  return result
+
+
+def dropped(
+  source: pydicom.Dataset, *, keep: Sequence[str] = KEEP
+) -> list[str]:
+  """Return what `header` leaves out: keywords, or numbers of private tags.
+
+  Values are not read, so nothing in a file can make this fail.
+  """
+  kept = {tag_for_keyword(keyword) for keyword in keep}
+  tags = sorted(tag for tag in source.keys() if tag not in kept)
+  return [keyword_for_tag(tag) or str(tag) for tag in tags]

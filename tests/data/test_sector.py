@@ -1,0 +1,167 @@
+"""The sector: found on real and synthetic fans, cropped, pasted back."""
+
+import io
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from pydicom.data import get_testdata_file
+
+from echogan_jax.command import BadInput
+from echogan_jax.data import dicom, sector
+from echogan_jax.data.clip import Clip
+
+_HEIGHT, _WIDTH = 150, 170
+
+
+def fan():
+  """Return a 90 degree sector, apex at the top."""
+  y, x = np.mgrid[:_HEIGHT, :_WIDTH]
+  x, y = x - _WIDTH / 2, y - 10
+  return (np.abs(x) <= y) & (np.hypot(x, y) < 110)
+
+
+def synthetic(dark=False):
+  """Return a clip of a noisy fan beside marks and text."""
+  rng = np.random.default_rng(0)
+  frames = rng.gamma(2, 30, (6, _HEIGHT, _WIDTH)).clip(3, 255) * fan()
+  if dark:
+    frames[:, :, :60] *= 0.04  # a lung's shadow
+  canvas = Image.new('L', (_WIDTH, _HEIGHT))
+  draw = ImageDraw.Draw(canvas)
+  draw.text((2, 2), 'MADE UP', fill=255)
+  draw.line((_WIDTH - 4, 20, _WIDTH - 4, 140), fill=255)
+  frames = np.maximum(frames, np.asarray(canvas)).astype(np.uint8)
+  return Clip(frames=frames, times=np.arange(6) * 40.0)
+
+
+def overlap(one, two):
+  return (one & two).sum() / (one | two).sum()
+
+
+def real(name):
+  return dicom.read(pathlib.Path(get_testdata_file(name, download=False)))
+
+
+@pytest.mark.parametrize('dark', [False, True])
+def test_a_synthetic_fan_is_found(dark):
+  found = sector.find(synthetic(dark))
+  assert overlap(found.mask(), fan()) > 0.97
+  assert not found.mask()[:12, :40].any()  # where the text is
+
+
+def test_jpeg_noise_beside_the_fan_does_not_widen_it():
+  clip = synthetic()
+  coded = []
+  for frame in clip.frames:
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, 'JPEG', quality=80)
+    coded.append(np.asarray(Image.open(buffer)))
+  noisy = np.stack(coded)
+  assert noisy[:, ~fan()].any()
+  found = sector.find(Clip(frames=noisy, times=clip.times))
+  assert overlap(found.mask(), fan()) > 0.97
+
+
+def test_the_real_fan_is_found_with_and_without_its_region():
+  whole = sector.find(real('color3d_jpeg_baseline.dcm'))
+  mask = whole.mask()
+  rows, columns = np.nonzero(mask)
+  # read off the picture: probe, deepest point, both corners
+  assert rows.min() == pytest.approx(44, abs=4)
+  assert rows.max() == pytest.approx(402, abs=4)
+  assert columns.min() == pytest.approx(84, abs=4)
+  assert columns.max() == pytest.approx(595, abs=4)
+  assert not mask[:, 600:].any() and not mask[420:].any()
+  # the same frames at half size, first 30 only, region stale
+  half = sector.find(real('examples_ybr_color.dcm')).mask()
+  assert overlap(half, mask[::2, ::2]) > 0.95
+
+
+def test_a_fan_in_parts_is_one_fan():
+  clip = synthetic()
+  frames = clip.frames.copy()
+  frames[:, 55:75, 20:150] = 0  # blood, black from wall to wall
+  found = sector.find(Clip(frames=frames, times=clip.times))
+  assert overlap(found.mask(), fan()) > 0.97
+
+
+def test_nothing_to_find():
+  black = np.zeros((2, 40, 40), np.uint8)
+  with pytest.raises(BadInput, match='black'):
+    sector.find(Clip(frames=black, times=np.arange(2.0)))
+
+
+def test_the_region_bounds_the_search():
+  clip = synthetic()
+  region = (60, 40, 100, 90)
+  bounded = Clip(frames=clip.frames, times=clip.times, region=region)
+  rows, columns = np.nonzero(sector.find(bounded).mask())
+  box = (columns.min(), rows.min(), columns.max(), rows.max())
+  assert box == region
+
+
+def test_json_round_trip():
+  found = sector.find(synthetic())
+  assert sector.Sector.from_json(found.to_json()) == found
+  assert '\n' not in found.to_json()
+
+
+def test_crop_is_black_outside_and_keeps_the_aspect():
+  clip = synthetic()
+  found = sector.find(clip)
+  side = found.box[2]
+  square = sector.crop(clip.frames, found, side)
+  mask = sector.crop_mask(found, side)
+  assert not square[:, ~mask].any()
+  assert mask.sum() == found.mask().sum()
+  half = sector.crop_mask(found, side // 2)
+  assert 4 * half.sum() == pytest.approx(mask.sum(), rel=0.05)
+
+
+@pytest.mark.parametrize('colour', [False, True])
+@pytest.mark.parametrize('size', [None, 64])
+def test_paste_changes_nothing_outside(colour, size):
+  clip = synthetic()
+  found = sector.find(clip)
+  before = sector.crop(clip.frames, found, size or found.box[2])
+  after = 255 - before
+  frames = clip.frames
+  if colour:
+    frames = np.stack([frames, frames // 2, frames // 3], axis=-1)
+  kept = frames.copy()
+  pasted = sector.paste(before, after, found, frames)
+  np.testing.assert_array_equal(frames, kept)
+  np.testing.assert_array_equal(
+    pasted[:, ~found.mask()], frames[:, ~found.mask()]
+  )
+  assert (pasted[:, found.mask()] != frames[:, found.mask()]).any()
+
+
+def test_paste_at_native_scale_is_exact():
+  clip = synthetic()
+  found = sector.find(clip)
+  before = sector.crop(clip.frames, found, found.box[2])
+  after = np.random.default_rng(1).integers(0, 256, before.shape, np.uint8)
+  pasted = sector.paste(before, after, found, clip.frames)
+  mask = sector.crop_mask(found, found.box[2])
+  again = sector.crop(pasted, found, found.box[2])
+  np.testing.assert_array_equal(again[:, mask], after[:, mask])
+
+
+@pytest.mark.parametrize('size', [None, 64])
+def test_paste_of_no_change_is_the_input(size):
+  clip = synthetic()
+  found = sector.find(clip)
+  before = sector.crop(clip.frames, found, size or found.box[2])
+  pasted = sector.paste(before, before, found, clip.frames)
+  np.testing.assert_array_equal(pasted, clip.frames)
+  pasted = sector.paste(before, 255 - before, found, clip.frames, strength=0)
+  np.testing.assert_array_equal(pasted, clip.frames)
+
+
+def test_frames_of_another_size():
+  found = sector.find(synthetic())
+  with pytest.raises(BadInput, match='do not fit'):
+    sector.crop(np.zeros((1, 10, 10), np.uint8), found, 32)

@@ -1,0 +1,216 @@
+"""Stop anywhere, go on, and nothing differs: through disk and pipeline."""
+
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from echogan_jax import losses, models
+from echogan_jax.command import BadInput
+from echogan_jax.data import pipeline
+from echogan_jax.training import checkpoint, log, loop, rng, state
+
+
+def fresh(config):
+  return state.create(
+    models.create(config.model.to_dict()),
+    state.rules(**config.state),
+    key=rng.root(5),
+    size=config.data.size,
+  )
+
+
+def saved(workdir, config):
+  """Return the newest state on disk."""
+  with checkpoint.opened(workdir, keep=3) as manager:
+    return checkpoint.restore(manager, fresh(config))
+
+
+def same(one, other):
+  pairs = zip(
+    jax.tree_util.tree_leaves_with_path(one),
+    jax.tree.leaves(other),
+    strict=True,
+  )
+  for (path, a), b in pairs:
+    np.testing.assert_array_equal(a, b, err_msg=jax.tree_util.keystr(path))
+
+
+@pytest.fixture(scope='module')
+def whole(ingested, tmp_path_factory):
+  """Train five steps without a stop."""
+  workdir = tmp_path_factory.mktemp('whole')
+  config = tiny.config(ingested, num_steps=5)
+  assert loop.train(config, workdir) == 5
+  return workdir, saved(workdir, config)
+
+
+@pytest.mark.parametrize('stop', [1, 3])
+def test_resuming_is_bit_exact(whole, ingested, tmp_path, stop):
+  for steps in (stop, 5):
+    assert loop.train(tiny.config(ingested, num_steps=steps), tmp_path) == steps
+  same(whole[1], saved(tmp_path, tiny.config(ingested)))
+  assert int(whole[1].pools['low'].count) == 3
+
+
+def test_sigterm_saves_and_leaves_and_the_run_goes_on(
+  whole, ingested, tmp_path, monkeypatch
+):
+  original = pipeline.batches
+
+  def interrupted(**flags):
+    for number, batch in enumerate(original(**flags)):
+      if number == 2:
+        signal.raise_signal(signal.SIGTERM)
+      yield batch
+
+  monkeypatch.setattr(pipeline, 'batches', interrupted)
+  config = tiny.config(ingested, num_steps=5)
+  assert loop.train(config, tmp_path) == 3
+  monkeypatch.undo()
+  assert loop.train(config, tmp_path) == 5
+  same(whole[1], saved(tmp_path, config))
+  steps = [line['step'] for line in log.read(tmp_path)]
+  assert steps == [1, 2, 3, 4, 5]
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+  whole, ingested, tmp_path, caplog
+):
+  config = tiny.config(ingested, num_steps=4)
+  loop.train(config, tmp_path)
+  files = [
+    p for p in (tmp_path / 'checkpoints' / '4').rglob('*') if p.is_file()
+  ]
+  for path in files:
+    if path.parent.name == 'd' or path.name == 'manifest.ocdbt':
+      path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+  config.train.num_steps = 5
+  assert loop.train(config, tmp_path) == 5
+  assert 'checkpoint 4 is damaged' in caplog.text
+  same(whole[1], saved(tmp_path, config))
+
+
+def test_a_file_that_cannot_grow_loses_no_checkpoint(ingested, tmp_path):
+  import resource
+
+  config = tiny.config(ingested)
+  first = fresh(config).replace(step=np.int32(1))
+  with pytest.raises(BadInput, match='checkpoint 1 is complete') as caught:
+    with checkpoint.opened(tmp_path, keep=3) as manager:
+      checkpoint.save(manager, first)
+      manager.wait_until_finished()
+      limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+      resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+      try:
+        checkpoint.save(manager, first.replace(step=np.int32(2)))
+        manager.wait_until_finished()
+      finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  assert '\n' not in str(caught.value)
+  same(first, saved(tmp_path, config))
+
+
+def test_what_a_workdir_holds(whole):
+  workdir, _ = whole
+  assert {p.name for p in (workdir / 'checkpoints').iterdir()} == {
+    '2',
+    '4',
+    '5',
+  }
+  assert {p.name for p in (workdir / 'samples').iterdir()} == {
+    'step_1.png',
+    'step_5.png',
+  }
+  assert list(workdir.glob('events.out.tfevents.*'))
+  lines = [
+    json.loads(line)
+    for line in (workdir / 'metrics.jsonl').read_text().splitlines()
+  ]
+  assert [line['step'] for line in lines] == [1, 2, 3, 4, 5]
+  for name in (
+    'loss/adversarial',
+    'loss/cycle',
+    'loss/identity',
+    'loss/judge_low',
+    'loss/judge_high',
+    'watch/correlation',
+    'pairs_per_second',
+  ):
+    assert all(np.isfinite(line[name]) for line in lines)
+  assert 'key' not in (workdir / 'config.json').read_text()
+
+
+def test_another_config_is_refused_and_nothing_lost(whole, ingested):
+  workdir, before = whole
+  config = tiny.config(ingested, num_steps=6)
+  config.losses.ssim.weight = 1.0
+  with pytest.raises(BadInput, match='losses.ssim.weight=0.0, not 1.0'):
+    loop.train(config, workdir)
+  same(before, saved(workdir, tiny.config(ingested)))
+
+
+def test_data_that_do_not_fit_leave_no_workdir(tmp_path, ingested):
+  config = tiny.config(tmp_path / 'nowhere')
+  with pytest.raises(BadInput, match='echogan_jax.ingest'):
+    loop.train(config, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+  config = tiny.config(ingested)
+  config.data.size = 20
+  with pytest.raises(BadInput, match='too small'):
+    loop.train(config, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+
+
+def test_toggles_reach_the_gradient(ingested, tmp_path):
+  config = tiny.config(ingested, num_steps=1)
+  config.losses.ssim.weight = 1.0
+  config.losses.illumination.weight = 1.0
+  loop.train(config, tmp_path)
+  (line,) = log.read(tmp_path)
+  assert line['loss/ssim'] > 0 and line['loss/illumination'] > 0
+  assert losses.build(config.losses.to_dict()).needs
+
+
+THRESHOLDS = {'judge': 0.01, 'correlation': 0.0, 'deviation': 0.02}
+
+
+def line(**changes):
+  return {
+    'loss/judge_low': 0.2,
+    'loss/judge_high': 0.2,
+    'watch/correlation': 0.9,
+    'watch/deviation': 0.3,
+  } | changes
+
+
+@pytest.mark.parametrize(
+  ('key', 'value', 'name'),
+  [
+    ('loss/judge_high', 0.001, 'discriminator collapse (high)'),
+    ('loss/judge_low', 0.001, 'discriminator collapse (low)'),
+    ('watch/correlation', -0.2, 'inverted output'),
+    ('watch/deviation', 0.001, 'dead output'),
+  ],
+)
+def test_alarms_need_five_bad_steps_in_a_row(key, value, name):
+  bad = [line(**{key: value})] * 5
+  assert log.alarms(bad, **THRESHOLDS) == [name]
+  assert log.alarms(bad[:4], **THRESHOLDS) == []
+  assert log.alarms([*bad[:4], line()], **THRESHOLDS) == []
+
+
+def test_the_log_drops_what_a_dead_attempt_wrote(tmp_path):
+  first = log.Log(tmp_path, step=0, alarms=THRESHOLDS)
+  for step in (1, 2, 3):
+    first.scalars(step, line())
+  first.close()
+  with (tmp_path / 'metrics.jsonl').open('a') as file:
+    file.write('{"step": 4, "loss')  # torn by a kill
+  second = log.Log(tmp_path, step=2, alarms=THRESHOLDS)
+  second.scalars(3, line())
+  second.close()
+  assert [found['step'] for found in log.read(tmp_path)] == [1, 2, 3]
