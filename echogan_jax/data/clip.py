@@ -42,7 +42,10 @@ class Clip:
     if self.frames.ndim == 3:
       return self.frames
     weights = np.array([0.299, 0.587, 0.114], np.float32)
-    return np.rint(self.frames @ weights).astype(np.uint8)
+    result = np.empty(self.frames.shape[:3], np.uint8)
+    for grey, frame in zip(result, self.frames, strict=True):
+      grey[...] = np.rint(frame @ weights)  # a clip of floats would not fit
+    return result
 
   @property
   def fps(self) -> float:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import pathlib
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -148,6 +149,7 @@ def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
   try:
     yield
   except Exception as error:  # a full disk has many faces in its stack
+    _hush()
     manager.reload()
     last = manager.latest_step()
     kept = f'checkpoint {last} is complete' if last else 'none is complete yet'
@@ -155,6 +157,14 @@ def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
       f'cannot write a checkpoint in {manager.directory}: {_cause(error)}; '
       f'{kept}. Make room and run the same command again'
     ) from error
+
+
+def _hush() -> None:
+  # after a failure Orbax leaves its own futures behind, and asyncio prints a
+  # traceback for each of them when they are collected
+  logging.getLogger('asyncio').setLevel(logging.CRITICAL)
+  logging.getLogger('absl').setLevel(logging.CRITICAL)
+  sys.unraisablehook = lambda unraisable: None
 
 
 def _cause(error: BaseException) -> str:
@@ -188,6 +198,7 @@ def restore(
       found = manager.restore(step, args=items)
     except Exception as error:  # damage shows as a dozen kinds of exception
       problem = error
+      _hush()
       logging.warning('checkpoint %d is damaged: %s', step, _cause(error))
       continue
     return found['state'].replace(ema=found['ema'])
@@ -227,6 +238,7 @@ def load_ema(
     try:
       return step, manager.restore(step, args=items)['ema']
     except Exception as error:
+      _hush()
       raise BadInput(
         f'checkpoint {folder / str(step)} is damaged: {_cause(error)}'
       ) from error

@@ -58,6 +58,10 @@ def compile(
       out_shardings=everywhere,
       donate_argnums=0,
     )
+  return _by_pmap(step, devices)
+
+
+def _by_pmap(step: Step, devices: Sequence[jax.Device]) -> Callable:
   mapped = jax.pmap(
     functools.partial(step, axis='batch'),
     axis_name='batch',
@@ -66,9 +70,11 @@ def compile(
     donate_argnums=0,
     devices=devices,
   )
-  return lambda state, batch, key: mapped(
-    state, _fold(batch, len(devices)), key
-  )
+
+  def fold(array: np.ndarray) -> np.ndarray:
+    return array.reshape(len(devices), -1, *array.shape[1:])
+
+  return lambda state, batch, key: mapped(state, jax.tree.map(fold, batch), key)
 
 
 def place(
@@ -84,10 +90,3 @@ def place(
 def _replicated(devices: Sequence[jax.Device]) -> NamedSharding:
   mesh = Mesh(np.array(devices), ('batch',), axis_types=(AxisType.Auto,))
   return NamedSharding(mesh, PartitionSpec())
-
-
-def _fold(batch: PyTree, count: int) -> PyTree:
-  def fold(array: np.ndarray) -> np.ndarray:
-    return array.reshape(count, -1, *array.shape[1:])
-
-  return jax.tree.map(fold, batch)

@@ -6,6 +6,7 @@ from the same pass as the generators' loss, through the image pool.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from echogan_jax.shapes import (
   GENERATORS,
   Batch,
   Image,
+  Mask,
   Outputs,
   PyTree,
   Verdict,
@@ -33,6 +35,14 @@ Step = Callable[..., tuple[TrainState, Metrics]]
 _TO = {target: name for name, (_, target) in GENERATORS.items()}
 
 
+class Game(NamedTuple):
+  """What does not change during training."""
+
+  models: Models
+  objective: Objective
+  rules: Rules
+
+
 def make(models: Models, objective: Objective, rules: Rules) -> Step:
   """Return `step(state, batch, key, *, axis=None) -> (state, metrics)`.
 
@@ -40,63 +50,84 @@ def make(models: Models, objective: Objective, rules: Rules) -> Step:
   the only trace of parallelism: the name of the pmap axis over which
   gradients and metrics are averaged and fakes are gathered.
   """
+  game = Game(models, objective, rules)
 
   def step(
     state: TrainState, batch: Batch, key: Key[Array, ''], *, axis=None
   ) -> tuple[TrainState, Metrics]:
     key = jax.random.fold_in(key, state.step)
-    real = {d: image.to_float(batch[d].image) for d in DOMAINS}
-    mask = {d: image.to_float(batch[d].mask) for d in DOMAINS}
-    mask = {d: (mask[d] > 0).astype(real[d].dtype) for d in DOMAINS}
-
-    def generators_loss(params: PyTree):
-      judges = state.discriminators
-      out = play(models, objective.needs, params, judges, real, mask)
-      total, values = objective.generators(out)
-      return total, (out, values)
-
-    slopes, (out, values) = _gradient(
-      generators_loss, state.generators.params, axis
-    )
+    real, mask = _floats(batch)
+    generators, out, seen = update_generators(game, state, real, mask, axis)
     shown, pools = _through_pools(state.pools, key, out.fake, axis)
-
-    def discriminators_loss(params: PyTree):
-      losses, stats = {}, {}
-      for d in DOMAINS:
-        verdicts, stats[d] = _judge_both(
-          models, params[d], state.discriminators.stats[d], real[d], shown[d]
-        )
-        losses[d] = jnp.mean(objective.discriminator(*verdicts))
-      return sum(losses.values()), (losses, stats)
-
-    judge_slopes, (losses, stats) = _gradient(
-      discriminators_loss, state.discriminators.params, axis
+    judges, judged = update_discriminators(game, state, real, shown, axis)
+    images = len(real['low']) * (lax.axis_size(axis) if axis else 1)
+    ema = average(
+      state.ema,
+      generators.params,
+      state.step,
+      images,
+      rules.ema_halflife_images,
     )
-    generators = _update(rules.generators, state.generators, slopes)
-    judges = _update(rules.discriminators, state.discriminators, judge_slopes)
-    metrics = {f'loss/{name}': value for name, value in values.items()}
-    metrics |= {f'loss/judge_{d}': losses[d] for d in DOMAINS}
-    metrics |= _watch(out) | {
-      'grad/generators': optax.tree.norm(slopes),
-      'grad/discriminators': optax.tree.norm(judge_slopes),
-    }
-    images = len(real['low']) * _devices(axis)
-    new = TrainState(
-      step=state.step + 1,
-      generators=generators,
-      discriminators=judges.replace(stats=_mean(stats, axis)),
-      ema=average(
-        state.ema,
-        generators.params,
-        state.step,
-        images,
-        rules.ema_halflife_images,
-      ),
-      pools=pools,
-    )
-    return new, _mean(metrics, axis)
+    new = TrainState(state.step + 1, generators, judges, ema, pools)
+    return new, _mean(seen | judged, axis)
 
   return step
+
+
+def update_generators(
+  game: Game,
+  state: TrainState,
+  real: dict[str, Image],
+  mask: dict[str, Mask],
+  axis: str | None,
+) -> tuple[Player, Outputs, Metrics]:
+  """Move both generators against the discriminators as they are."""
+
+  def loss(params: PyTree) -> tuple[Array, tuple[Outputs, Metrics]]:
+    needs, judges = game.objective.needs, state.discriminators
+    out = play(game.models, needs, params, judges, real, mask)
+    total, values = game.objective.generators(out)
+    return total, (out, values)
+
+  player, slopes, (out, values) = _descend(
+    loss, game.rules.generators, state.generators, axis
+  )
+  metrics = {f'loss/{name}': value for name, value in values.items()}
+  metrics['grad/generators'] = optax.tree.norm(slopes)
+  return player, out, metrics | _watch(out)
+
+
+def update_discriminators(
+  game: Game,
+  state: TrainState,
+  real: dict[str, Image],
+  fake: dict[str, Image],
+  axis: str | None,
+) -> tuple[Player, Metrics]:
+  """Move both discriminators on real images and on what the pools gave."""
+  before = state.discriminators
+
+  def loss(params: PyTree) -> tuple[Array, tuple[Metrics, PyTree]]:
+    values, stats = {}, {}
+    for d in DOMAINS:
+      verdicts, stats[d] = _judge_both(
+        game.models, params[d], before.stats[d], real[d], fake[d]
+      )
+      values[d] = jnp.mean(game.objective.discriminator(*verdicts))
+    return sum(values.values()), (values, stats)
+
+  player, slopes, (values, stats) = _descend(
+    loss, game.rules.discriminators, before, axis
+  )
+  metrics = {f'loss/judge_{d}': values[d] for d in DOMAINS}
+  metrics['grad/discriminators'] = optax.tree.norm(slopes)
+  return player.replace(stats=_mean(stats, axis)), metrics
+
+
+def _floats(batch: Batch) -> tuple[dict[str, Image], dict[str, Mask]]:
+  real = {d: image.to_float(batch[d].image) for d in DOMAINS}
+  mask = {d: (batch[d].mask > 0).astype(real[d].dtype) for d in DOMAINS}
+  return real, mask
 
 
 def play(
@@ -105,7 +136,7 @@ def play(
   params: PyTree,
   judges: Player,
   real: dict[str, Image],
-  mask: dict[str, Image],
+  mask: dict[str, Mask],
 ) -> Outputs:
   """Run the generators' pass: only what `needs` names beside the fakes.
 
@@ -134,17 +165,22 @@ def play(
   return Outputs(real, mask, fake, cycled, same, judged)
 
 
-def _gradient(loss: Callable, params: PyTree, axis: str | None):
-  (_, kept), slopes = jax.value_and_grad(loss, has_aux=True)(params)
-  return _mean(slopes, axis), kept
+def _descend(
+  loss: Callable,
+  optimizer: optax.GradientTransformation,
+  player: Player,
+  axis: str | None,
+) -> tuple[Player, PyTree, PyTree]:
+  """Return the moved player, its gradients, and what the loss kept."""
+  (_, kept), slopes = jax.value_and_grad(loss, has_aux=True)(player.params)
+  slopes = _mean(slopes, axis)
+  moves, moments = optimizer.update(slopes, player.optimizer, player.params)
+  params = optax.apply_updates(player.params, moves)
+  return player.replace(params=params, optimizer=moments), slopes, kept
 
 
 def _mean(tree: PyTree, axis: str | None) -> PyTree:
   return lax.pmean(tree, axis) if axis else tree
-
-
-def _devices(axis: str | None) -> int:
-  return lax.axis_size(axis) if axis else 1
 
 
 def _through_pools(
@@ -178,14 +214,6 @@ def _judge_both(
     stats = changed.get('stats', {})
     verdicts.append(verdict)
   return tuple(verdicts), stats
-
-
-def _update(
-  optimizer: optax.GradientTransformation, player: Player, slopes: PyTree
-) -> Player:
-  moves, moments = optimizer.update(slopes, player.optimizer, player.params)
-  params = optax.apply_updates(player.params, moves)
-  return player.replace(params=params, optimizer=moments)
 
 
 def _watch(out: Outputs) -> Metrics:

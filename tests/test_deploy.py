@@ -1,0 +1,258 @@
+"""From a trained workdir to metrics, enhanced clips and the report."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import av
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.data import get_testdata_file
+
+from echogan_jax import enhance, evaluate, report
+from echogan_jax.command import BadInput
+from echogan_jax.data import dicom, sector, video
+
+
+@pytest.fixture(scope='module')
+def clips(phantom):
+  return sorted((phantom / 'studies').rglob('*.dcm'))
+
+
+@pytest.fixture(scope='module')
+def evaluated(workdir, ingested, phantom):
+  evaluate.main(
+    [
+      f'--workdir={workdir}',
+      f'--data={ingested}',
+      f'--truth={phantom / "truth"}',
+      '--split=all',
+    ]
+  )
+  return workdir / 'eval' / 'all'
+
+
+def test_metrics_name_what_was_measured(evaluated):
+  found = json.loads((evaluated / 'metrics.json').read_text())
+  assert found['step'] == 4 and found['split'] == 'all'
+  assert found['images'] == found['studies'] == 8
+  assert len(found['config_sha256']) == 64
+  values = found['metrics']
+  for name in ('psnr', 'ssim', 'gcnr'):
+    assert np.isfinite(values[f'{name}/input'])
+    assert np.isfinite(values[f'{name}/enhanced'])
+    assert values[f'{name}/input'] != values[f'{name}/enhanced']
+  assert values['gcnr/target'] > values['gcnr/input']
+  assert found['skipped'] == {}
+  with (evaluated / 'per_image.csv').open() as file:
+    rows = list(csv.DictReader(file))
+  mean = np.mean([float(row['psnr/input']) for row in rows])
+  np.testing.assert_allclose(mean, values['psnr/input'])
+
+
+def test_pictures_stand_beside_their_truth(evaluated):
+  pictures = sorted((evaluated / 'pictures').glob('*.png'))
+  assert len(pictures) == 2
+  assert Image.open(pictures[0]).size == (96, 32)
+
+
+def test_without_truth_the_reason_is_given(workdir, ingested, tmp_path):
+  evaluate.main(
+    [
+      f'--workdir={workdir}',
+      f'--data={ingested}',
+      f'--output={tmp_path}',
+      '--split=all',
+    ]
+  )
+  found = json.loads((tmp_path / 'metrics.json').read_text())
+  assert found['metrics'] == {}
+  assert 'truth' in found['skipped']['psnr']
+
+
+def changed(source, made, flags=()):
+  """Return frames before and after, and the mask of what may change."""
+  before = dicom.read(source)
+  after = dicom.read(made)
+  return before, after, sector.find(before).mask()
+
+
+@pytest.mark.parametrize('number', [0, 1])  # JPEG, and uncompressed
+def test_derived_dicom_keeps_all_but_the_sector(
+  workdir, clips, tmp_path, number
+):
+  source, target = clips[number], tmp_path / 'derived.dcm'
+  kept = source.read_bytes()
+  enhance.main(
+    [f'--workdir={workdir}', f'--input={source}', f'--output={target}']
+  )
+  before, after, inside = changed(source, target)
+  np.testing.assert_array_equal(
+    after.frames[:, ~inside], before.frames[:, ~inside]
+  )
+  assert (after.frames[:, inside] != before.frames[:, inside]).mean() > 0.5
+  np.testing.assert_allclose(after.times, before.times)
+  assert source.read_bytes() == kept
+  found = pydicom.dcmread(target)
+  assert found.ImageType[:2] == ['DERIVED', 'SECONDARY']
+  assert 'not for diagnos' in found.DerivationDescription
+  assert found.ContentQualification == 'RESEARCH'
+  original = pydicom.dcmread(source)
+  assert found.SOPInstanceUID != original.SOPInstanceUID
+  for secret in (original.PatientName, original.PatientID):
+    assert str(secret).encode() not in target.read_bytes()
+
+
+def test_blanking_clears_the_banner(workdir, clips, tmp_path):
+  target = tmp_path / 'blank.dcm'
+  enhance.main(
+    [
+      f'--workdir={workdir}',
+      f'--input={clips[0]}',
+      f'--output={target}',
+      '--blank_outside',
+    ]
+  )
+  before, after, inside = changed(clips[0], target)
+  assert before.frames[:, ~inside].max() > 0
+  assert after.frames[:, ~inside].max() == 0
+
+
+def test_no_strength_is_the_input(workdir, clips, tmp_path):
+  target = tmp_path / 'same.dcm'
+  enhance.main(
+    [
+      f'--workdir={workdir}',
+      f'--input={clips[0]}',
+      f'--output={target}',
+      '--strength=0',
+    ]
+  )
+  before, after, _ = changed(clips[0], target)
+  np.testing.assert_array_equal(after.frames, before.frames)
+
+
+@pytest.mark.parametrize('suffix', ['.gif', '.png', '.mp4'])
+def test_other_formats_keep_frames_and_times(workdir, clips, tmp_path, suffix):
+  enhance.main(
+    [
+      f'--workdir={workdir}',
+      f'--input={clips[0]}',
+      f'--output={tmp_path / "clip"}{suffix}',
+      '--side_by_side',
+    ]
+  )
+  before = dicom.read(clips[0])
+  count, height, width = before.grey.shape
+  if suffix == '.png':
+    made = sorted(tmp_path.glob('clip_*.png'))
+    assert len(made) == count
+    assert Image.open(made[0]).size == (2 * width, height)
+    left = np.asarray(Image.open(made[1]))[:, :width]
+    np.testing.assert_array_equal(left, before.grey[1])
+    assert 'not for diagnosis' in Image.open(made[0]).text['Comment']
+    return
+  clip = video.read(tmp_path / f'clip{suffix}')
+  assert clip.frames.shape[:3] == (count, height, 2 * width)
+  tolerance = 5.0 if suffix == '.gif' else 0.5  # a GIF counts in 10 ms
+  np.testing.assert_allclose(clip.times, before.times, atol=tolerance)
+
+
+def test_the_real_apical_clip_goes_through(workdir, tmp_path):
+  source = get_testdata_file('examples_ybr_color.dcm', download=False)
+  target = tmp_path / 'real.dcm'
+  enhance.main(
+    [f'--workdir={workdir}', f'--input={source}', f'--output={target}']
+  )
+  before = dicom.read(target.with_name(target.name).parent / source)
+  after = dicom.read(target)
+  inside = sector.find(before).mask()
+  np.testing.assert_array_equal(
+    after.frames[:, ~inside], before.frames[:, ~inside]
+  )
+  np.testing.assert_allclose(after.times, before.times)
+
+
+def test_a_folder_goes_on_past_bad_files(workdir, clips, tmp_path):
+  source, target = tmp_path / 'in', tmp_path / 'out'
+  (source / 'deep').mkdir(parents=True)
+  (source / 'deep' / 'good.dcm').write_bytes(clips[1].read_bytes())
+  (source / 'bad.dcm').write_text('no DICOM at all')
+  enhance.main(
+    [f'--workdir={workdir}', f'--input={source}', f'--output={target}']
+  )
+  assert dicom.read(target / 'deep' / 'good.dcm').frames.any()
+  with (target / 'rejected.csv').open() as file:
+    (row,) = csv.DictReader(file)
+  assert row['source'].endswith('bad.dcm') and 'not a DICOM' in row['detail']
+
+
+@pytest.mark.parametrize(
+  ('flags', 'says'),
+  [
+    (['--output=out.tiff'], 'out.tiff'),
+    (['--output=out.gif', '--strength=2'], 'from 0 to 1'),
+    (['--output=out.dcm', '--side_by_side'], 'not DICOM'),
+  ],
+)
+def test_bad_requests_are_refused(workdir, clips, flags, says, tmp_path):
+  folder, name = tmp_path, flags[0].removeprefix('--output=')
+  flags = [f'--output={folder / name}', *flags[1:]]
+  with pytest.raises(BadInput, match=says):
+    enhance.main([f'--workdir={workdir}', f'--input={clips[0]}', *flags])
+
+
+def test_the_source_is_never_overwritten(workdir, tmp_path, clips):
+  source = tmp_path / 'clip.dcm'
+  source.write_bytes(clips[0].read_bytes())
+  with pytest.raises(BadInput, match='the input itself'):
+    enhance.main(
+      [f'--workdir={workdir}', f'--input={source}', f'--output={source}']
+    )
+
+
+def test_enhancing_never_imports_tensorflow():
+  code = (
+    'import sys; from echogan_jax import enhance, evaluate, report\n'
+    'from echogan_jax.training import enhancer\n'
+    'sys.exit("tensorflow" in sys.modules)'
+  )
+  assert subprocess.run([sys.executable, '-c', code]).returncode == 0
+
+
+def test_report_is_one_page_that_needs_nothing_else(evaluated, workdir):
+  (workdir / 'enhanced').mkdir(exist_ok=True)
+  Image.new('L', (8, 8)).save(workdir / 'enhanced' / 'a<b>.gif')
+  report.main([f'--workdir={workdir}'])
+  page = (workdir / 'report.html').read_text()
+  assert 'not for diagnosis' in page
+  assert page.count('<svg') == 1 and 'type="range"' in page
+  for word in ('psnr', 'ssim', 'gcnr', 'input', 'enhanced', 'truth'):
+    assert word in page
+  assert 'a&lt;b&gt;' in page and 'a<b>' not in page
+  body = page.replace('http://www.w3.org', '').replace('http://purl', '')
+  body = body.replace('http://creativecommons', '').replace(
+    'https://matplotlib', ''
+  )
+  assert 'http' not in body and 'src="/' not in page
+
+
+def test_video_survives_odd_sides_and_uneven_times(tmp_path):
+  random = np.random.default_rng(0)
+  frames = np.repeat(
+    random.integers(0, 256, (5, 1, 33), dtype=np.uint8), 21, axis=1
+  )
+  times = np.array([0.0, 33.0, 83.0, 117.0, 150.0])
+  path = tmp_path / 'odd.mp4'
+  video.write(path, frames, times)
+  with av.open(str(path)) as file:
+    found = [1000 * float(f.time) for f in file.decode(video=0)]
+    assert (file.streams.video[0].height, file.streams.video[0].width) == (
+      22,
+      34,
+    )
+    assert 'not for diagnosis' in file.metadata['comment']
+  np.testing.assert_allclose(found, times, atol=0.1)
