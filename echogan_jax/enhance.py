@@ -11,6 +11,7 @@ outside the sector stay the input's own, text there included, unless
 import argparse
 import csv
 import pathlib
+import secrets
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,6 +36,7 @@ def main(argv: Sequence[str]) -> None:
   from echogan_jax.training import enhancer
 
   model = enhancer.load(command.existing(flags.workdir, '--workdir'))
+  flags.key = secrets.token_bytes(32)  # one, so that a study stays together
   if len(jobs) == 1:
     source, target = jobs[0]
     _enhance(source, target, model, flags)
@@ -137,7 +139,9 @@ def _enhance(source: pathlib.Path, target: pathlib.Path, model, flags) -> None:
     'step': str(model.step),
     'config_sha256': model.config_sha256,
   }
-  derive.write(target, clip, made, model=name, blanked=flags.blank_outside)
+  derive.write(
+    target, clip, made, model=name, key=flags.key, blanked=flags.blank_outside
+  )
 
 
 def _record(failed: list[tuple[str, str]], path: pathlib.Path) -> None:

@@ -87,11 +87,16 @@ def write(
   key = key or secrets.token_bytes(32)
   with quiet():
     result = deidentify.header(source, key)
-    if identity == 'keep' and clip.header is not None:
+    kept = identity == 'keep' and clip.header is not None
+    if kept:
       _restore(source, result)
-    elif blanked:
+    if blanked and not kept:
       clean = deidentify.code(codes.DCM.CleanPixelDataOption)
       result.DeidentificationMethodCodeSequence.append(clean)
+    else:  # a name may stand in the header, or be burned into the pixels
+      del result.DeidentificationMethod
+      del result.DeidentificationMethodCodeSequence
+      result.PatientIdentityRemoved = 'NO'
     result.BurnedInAnnotation = 'NO' if blanked else 'YES'
     _describe(result, source, clip, model)
     _refer(result, source, identity)
@@ -133,9 +138,6 @@ def _restore(source: pydicom.Dataset, result: pydicom.Dataset) -> None:
   for keyword in ('PatientName', 'PatientID'):
     if keyword not in result:
       setattr(result, keyword, '')
-  del result.DeidentificationMethod
-  del result.DeidentificationMethodCodeSequence
-  result.PatientIdentityRemoved = 'NO'
 
 
 def _describe(

@@ -1,0 +1,1 @@
+"""Experiments and what the README shows of them."""
