@@ -30,11 +30,11 @@ def get_config() -> ConfigDict:
   config.checkpoint.every = 500
   config.eval.split = 'test'
   config.before = (
-    'phantom --output={workdir}/phantom --studies=40 --seed=1 --size=96 '
-    '--frames=12',
-    'ingest --input={workdir}/phantom/studies '
-    '--labels={workdir}/phantom/labels.csv --output={workdir}/data '
-    '--size=64 --frames_per_clip=6',
+    'phantom --output={workdir}/phantom --studies=80 --seed=1 --size=96 '
+    '--frames=8',
+    # clinical clips give one frame each; here patients are few
+    'ingest --input={workdir}/phantom --output={workdir}/data --size=64 '
+    '--frames_per_clip=4 --validation=0.1 --test=0.2',
     # one more patient, whom nothing below learns from
     'phantom --output={workdir}/unseen --studies=1 --seed=2 --size=96 '
     '--frames=24 --low_fraction=1',
