@@ -40,6 +40,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums }
 .good { color: #1a7f37 } .bad { color: #b42318 }
 figure { margin: 1rem 0 } figcaption { color: #555; font-size: .9rem }
 img { image-rendering: pixelated; max-width: 100% }
+figure > img { width: 32rem }
 .row { display: flex; gap: .6rem; flex-wrap: wrap }
 .row img { width: 15rem } .row div { text-align: center }
 .slider { position: relative; width: 26rem; max-width: 100% }

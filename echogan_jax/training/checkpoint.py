@@ -11,7 +11,7 @@ import json
 import logging
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -106,6 +106,7 @@ def opened(
     workdir: of the run.
     keep: how many of the newest checkpoints stay.
   """
+  _hush()
   options = ocp.CheckpointManagerOptions(
     max_to_keep=keep,
     enable_async_checkpointing=True,
@@ -149,7 +150,6 @@ def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
   try:
     yield
   except Exception as error:  # a full disk has many faces in its stack
-    _hush()
     manager.reload()
     last = manager.latest_step()
     kept = f'checkpoint {last} is complete' if last else 'none is complete yet'
@@ -160,11 +160,24 @@ def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
 
 
 def _hush() -> None:
-  # after a failure Orbax leaves its own futures behind, and asyncio prints a
-  # traceback for each of them when they are collected
-  logging.getLogger('asyncio').setLevel(logging.CRITICAL)
-  logging.getLogger('absl').setLevel(logging.CRITICAL)
+  """Keep what Orbax prints of a failure from the user: `_writing` says it.
+
+  A failed save or restore leaves dozens of tracebacks behind, through the
+  logger of absl, that of asyncio, and from threads whose loop is closed, some
+  of them only when the process ends.
+  """
+  for name in ('absl', 'asyncio'):
+    logging.getLogger(name).setLevel(logging.CRITICAL)
+  sys.excepthook = _but_closed_loops(sys.__excepthook__)
   sys.unraisablehook = lambda unraisable: None
+
+
+def _but_closed_loops(hook: Callable[..., None]) -> Callable[..., None]:
+  def filtered(kind: type, error: BaseException, trace: Any) -> None:
+    if str(error) != 'Event loop is closed':
+      hook(kind, error, trace)
+
+  return filtered
 
 
 def _cause(error: BaseException) -> str:
@@ -198,7 +211,6 @@ def restore(
       found = manager.restore(step, args=items)
     except Exception as error:  # damage shows as a dozen kinds of exception
       problem = error
-      _hush()
       logging.warning('checkpoint %d is damaged: %s', step, _cause(error))
       continue
     return found['state'].replace(ema=found['ema'])
@@ -222,6 +234,7 @@ def load_ema(
   Raises:
     BadInput: there is no such checkpoint, or it cannot be read.
   """
+  _hush()
   folder = workdir / 'checkpoints'
   if not folder.is_dir():
     raise BadInput(f'{workdir} has no checkpoints yet: train it further')
@@ -238,7 +251,6 @@ def load_ema(
     try:
       return step, manager.restore(step, args=items)['ema']
     except Exception as error:
-      _hush()
       raise BadInput(
         f'checkpoint {folder / str(step)} is damaged: {_cause(error)}'
       ) from error
