@@ -75,7 +75,7 @@ def get_config() -> ConfigDict:
         'alarms': {'judge': 0.01, 'correlation': 0.0, 'deviation': 0.02},
       },
       'checkpoint': {'every': 1000, 'keep': 3},
-      'eval': {'split': 'validation', 'pictures': 8},
+      'eval': {'pictures': 8},
       # commands run around the training, as `verb --flag=…`; {workdir} is
       # replaced. Empty here: see quickstart.py
       'before': (),

@@ -30,7 +30,6 @@ def get_config() -> ConfigDict:
     num_steps=2000, log_every=20, sample_at=(100, 200, 500, 1000)
   )
   config.checkpoint.every = 500
-  config.eval.split = 'test'
   config.before = (
     'phantom --output={workdir}/phantom --studies=80 --seed=1 --size=96 '
     '--frames=8',
@@ -43,7 +42,7 @@ def get_config() -> ConfigDict:
   )
   config.after = (
     'evaluate --workdir={workdir} --data={workdir}/data '
-    '--truth={workdir}/phantom/truth --split=test',
+    '--truth={workdir}/phantom --split=test',
     'enhance --workdir={workdir} --input={workdir}/unseen/studies '
     '--output={workdir}/enhanced/clip.dcm',
     'enhance --workdir={workdir} --input={workdir}/unseen/studies '

@@ -59,10 +59,10 @@ def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
   except BrokenPipeError:  # the reader of our output left, as `| head` does
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
   except OSError as error:
-    if error.errno not in _DISK:
+    if error.errno not in _DISK and not error.filename:
       raise
     where = f'{error.filename}: ' if error.filename else ''
-    sys.exit(_complain(f'{where}{_DISK[error.errno]}'))
+    sys.exit(_complain(f'{where}{_DISK.get(error.errno, error.strerror)}'))
   except KeyboardInterrupt:
     sys.exit(_complain('interrupted', 128 + signal.SIGINT))
   sys.exit(0)

@@ -5,11 +5,13 @@
 
 A folder, or several inputs, go into a folder, each in its own format. Pixels
 outside the sector stay the input's own, text there included, unless
---blank_outside is given. Derived DICOM carries pseudonyms, never the name.
+--blank_outside is given. The header of derived DICOM carries pseudonyms, never
+the name; files keep the names of their sources.
 """
 
 import argparse
 import csv
+import os
 import pathlib
 import secrets
 from collections.abc import Sequence
@@ -47,9 +49,9 @@ def main(argv: Sequence[str]) -> None:
     try:
       _enhance(source, target, model, flags)
     except BadInput as error:
-      failed.append((str(source), str(error)))
-  if failed:
-    _record(failed, flags.output / 'rejected.csv')
+      reason = getattr(error, 'reason', 'bad_input')
+      failed.append((str(target.relative_to(flags.output)), reason, str(error)))
+  _record(failed, flags.output / 'rejected.csv')
   if len(failed) == len(jobs):
     raise BadInput(
       f'none of {len(jobs)} inputs could be enhanced: see '
@@ -86,15 +88,16 @@ def _jobs(
   inputs: Sequence[str], output: pathlib.Path
 ) -> list[tuple[pathlib.Path, pathlib.Path]]:
   """Return (source, target) pairs; a folder with one clip is that clip."""
+  sources = [command.existing(path, '--input').resolve() for path in inputs]
+  tops = [path if path.is_dir() else path.parent for path in sources]
+  top = pathlib.Path(os.path.commonpath(tops))
   found = []
-  for source in (command.existing(path, '--input') for path in inputs):
-    if source.is_file():
-      found.append((source, pathlib.Path(source.name)))
-      continue
-    for path in sorted(source.rglob('*')):
-      hidden = any(p.startswith('.') for p in path.relative_to(source).parts)
+  for source in sources:
+    within = sorted(source.rglob('*')) if source.is_dir() else [source]
+    for path in within:
+      hidden = any(part.startswith('.') for part in path.relative_to(top).parts)
       if path.is_file() and not hidden:
-        found.append((path, path.relative_to(source)))
+        found.append((path, path.relative_to(top)))
   if not found:
     raise BadInput(f'--input={inputs[0]}: the folder is empty')
   if output.suffix.lower() not in ('.dcm', *_FILMED):
@@ -139,15 +142,16 @@ def _enhance(source: pathlib.Path, target: pathlib.Path, model, flags) -> None:
     'step': str(model.step),
     'config_sha256': model.config_sha256,
   }
-  derive.write(
-    target, clip, made, model=name, key=flags.key, blanked=flags.blank_outside
-  )
+  derive.write(target, clip, made, model=name, key=flags.key)
 
 
-def _record(failed: list[tuple[str, str]], path: pathlib.Path) -> None:
+def _record(failed: list[tuple[str, str, str]], path: pathlib.Path) -> None:
+  path.unlink(missing_ok=True)
+  if not failed:
+    return
   with replacing(path) as part, part.open('w', newline='') as file:
     table = csv.writer(file, lineterminator='\n')
-    table.writerow(['source', 'detail'])
+    table.writerow(['source', 'reason', 'detail'])
     table.writerows(failed)
 
 

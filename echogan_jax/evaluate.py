@@ -1,7 +1,7 @@
 """Measure a trained enhancer: metrics.json, per_image.csv and pictures.
 
   python -m echogan_jax.evaluate --workdir W --data DATA [--split test] \
-    [--truth OUT/truth]
+    [--truth OUT]
 
 Every low-quality frame of the split is enhanced. Where `phantom` wrote the
 truth, both input and result are compared with it.
@@ -11,6 +11,7 @@ import argparse
 import csv
 import json
 import pathlib
+import shutil
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -22,8 +23,7 @@ from echogan_jax.command import BadInput
 from echogan_jax.data import manifest
 from echogan_jax.data.files import replacing
 from echogan_jax.data.sector import Sector, crop, crop_mask, resize
-
-_SPLITS = ('train', 'validation', 'test')
+from echogan_jax.data.select import SPLITS
 
 
 def main(argv: Sequence[str]) -> None:
@@ -34,11 +34,12 @@ def main(argv: Sequence[str]) -> None:
 
   workdir = command.existing(flags.workdir, '--workdir')
   data = command.existing(flags.data, '--data')
-  truth = flags.truth and command.existing(flags.truth, '--truth')
   rows = _rows(data, flags.split)
+  truth = flags.truth and _truth(flags.truth, rows)
   model = enhancer.load(workdir, step=flags.step)
   output = flags.output or workdir / 'eval' / flags.split
-  values, count = [], model.config['eval']['pictures']
+  shutil.rmtree(output / 'pictures', ignore_errors=True)
+  values, count = [], min(model.config['eval']['pictures'], len(rows))
   shown = set(np.linspace(0, len(rows) - 1, count).round().astype(int).tolist())
   for number, case in enumerate(_cases(rows, data, truth, model)):
     values.append(metrics.measure(case))
@@ -64,8 +65,8 @@ def _flags(argv: Sequence[str]) -> argparse.Namespace:
   parser = command.parser('evaluate', __doc__)
   parser.add_argument('--workdir', required=True, help='of the training run')
   parser.add_argument('--data', required=True, help='what ingest wrote')
-  parser.add_argument('--split', default='test', choices=[*_SPLITS, 'all'])
-  parser.add_argument('--truth', help='the truth folder that phantom wrote')
+  parser.add_argument('--split', default='test', choices=[*SPLITS, 'all'])
+  parser.add_argument('--truth', help='what phantom wrote')
   parser.add_argument(
     '--output',
     type=pathlib.Path,
@@ -76,12 +77,24 @@ def _flags(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _rows(data: pathlib.Path, split: str) -> list[dict[str, str]]:
-  splits = _SPLITS if split == 'all' else (split,)
+  splits = SPLITS if split == 'all' else (split,)
   rows = manifest.read(data)
   found = [r for r in rows if r['domain'] == 'low' and r['split'] in splits]
   if not found:
     raise BadInput(f'{data}: no low-quality frames in the {split} split')
   return found
+
+
+def _truth(path: str, rows: list[dict[str, str]]) -> pathlib.Path:
+  folder = command.existing(path, '--truth')
+  if (folder / 'truth').is_dir():
+    folder = folder / 'truth'
+  if not any((folder / f'{r["source_sha256"]}.npz').exists() for r in rows):
+    raise BadInput(
+      f'--truth={path}: holds no truth of these frames; give the folder that '
+      'phantom wrote for the same studies'
+    )
+  return folder
 
 
 def _cases(

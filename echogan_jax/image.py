@@ -132,15 +132,12 @@ def patch_means(
 ) -> tuple[Image, Float[Array, 'batch grid grid 1']]:
   """Average over grid x grid equal patches, counting masked pixels only.
 
+  The sides must be multiples of `grid`.
+
   Returns:
     The means (0 where a patch has no masked pixel) and the patch areas.
-
-  Raises:
-    ValueError: the sides are no multiples of `grid`.
   """
   batch, height, width, _ = x.shape
-  if height % grid or width % grid:
-    raise ValueError(f'{height}x{width} does not divide into {grid} patches')
   shape = (batch, grid, height // grid, grid, width // grid, 1)
   total = jnp.sum((x * mask).reshape(shape), axis=(2, 4))
   area = jnp.sum(mask.reshape(shape), axis=(2, 4))

@@ -33,25 +33,30 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _parse(argv: Sequence[str]) -> tuple[ConfigDict, pathlib.Path]:
+  for word in argv:
+    if word.startswith('--config='):
+      # configs import each other as `configs.NAME`, wherever this is run
+      folder = pathlib.Path(word.removeprefix('--config=')).resolve().parent
+      sys.path.append(str(folder.parent))
   try:
     left = flags.FLAGS(['main', *argv])[1:]
-  except (
-    flags.Error,
-    LookupError,
-    AttributeError,
-    TypeError,
-    ValueError,
-  ) as error:
-    raise command.BadInput(error.args[0] if error.args else error) from error
-  except OSError as error:
+    config = _CONFIG.value
+    place = config and config.data.dir  # a config that failed to load fails now
+  except (LookupError, AttributeError) as error:
+    # a key in quotes, perhaps with a suggestion, itself quoted once more
+    key = str(error.args[0]).replace('\\n', ' ').replace('\\', '')
+    key = key.replace("'", '').strip('"')
+    raise command.BadInput(f'unknown config key {key}') from error
+  except (flags.Error, TypeError, ValueError) as error:
+    raise command.BadInput(str(error)) from error
+  except (OSError, ImportError, SyntaxError) as error:
     raise command.BadInput(f'--config: {error}') from error
   if left:
     raise command.BadInput(f'{left[0]}: not a flag; write --config.KEY=VALUE')
-  if _CONFIG.value is None or not _WORKDIR.value:
+  if config is None or not _WORKDIR.value:
     raise command.BadInput('--config=FILE and --workdir=FOLDER are needed')
-  config = _CONFIG.value
   workdir = pathlib.Path(_WORKDIR.value).expanduser()
-  config.data.dir = config.data.dir.replace('{workdir}', str(workdir))
+  config.data.dir = place.replace('{workdir}', str(workdir))
   return config, workdir
 
 

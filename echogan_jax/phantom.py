@@ -49,6 +49,11 @@ class Job:
     return self.index - (self.index + 1) // _FAMILY
 
   @property
+  def again(self) -> bool:
+    """Whether the patient has been here before."""
+    return self.index % _FAMILY == _FAMILY - 1
+
+  @property
   def path(self) -> pathlib.Path:
     """Where the clip is written."""
     folder = f'patient_{self.patient:05d}/study_{self.index:05d}'
@@ -118,26 +123,26 @@ def _flags(argv: Sequence[str]) -> argparse.Namespace:
     raise BadInput(f'--format {flags.format} cannot be written: use dicom')
   if min(flags.studies, flags.frames, flags.workers) < 1 or flags.seed < 0:
     raise BadInput('--studies, --frames, --workers start at 1, --seed at 0')
-  if not 0 <= flags.low_fraction <= 1:
-    raise BadInput(f'--low_fraction {flags.low_fraction} is not within 0 to 1')
-  if not 64 <= flags.size <= 1024:
-    raise BadInput(f'--size {flags.size} is not within 64 to 1024')
+  for name, least, most in (('low_fraction', 0, 1), ('size', 64, 1024)):
+    if not least <= vars(flags)[name] <= most:
+      raise BadInput(
+        f'--{name} {vars(flags)[name]} is not within {least} to {most}'
+      )
   return flags
 
 
 def _prevalence(pairs: Sequence[str]) -> dict[str, float]:
-  result = {}
-  for pair in pairs:
-    key, _, fraction = pair.partition('=')
-    try:
-      result[key] = float(fraction)
-    except ValueError:
-      result[key] = math.nan
-    if key not in anatomy.PREVALENCE or not 0 <= result[key] <= 1:
-      known = ', '.join(anatomy.PREVALENCE)
-      raise BadInput(
-        f'--prevalence {pair}: write KEY=FRACTION, 0 to 1, KEY one of {known}'
-      )
+  try:
+    result = {k: float(v) for k, v in (pair.split('=') for pair in pairs)}
+  except ValueError:
+    result = {'': math.nan}
+  if any(
+    k not in anatomy.PREVALENCE or not 0 <= result[k] <= 1 for k in result
+  ):
+    raise BadInput(
+      f'--prevalence {" ".join(pairs)}: write KEY=FRACTION, 0 to 1, KEY one of '
+      f'{", ".join(anatomy.PREVALENCE)}'
+    )
   return result
 
 
@@ -199,15 +204,12 @@ def _rows(jobs: Sequence[Job], workers: int) -> Iterator[dict[str, object]]:
 
 
 def make(job: Job) -> dict[str, object]:
-  """Write a study and its truth, unless both are there.
-
-  Returns:
-    Its row of labels.csv.
-  """
+  """Write a study and its truth unless there; return its row of labels."""
   who = cart.visit(job.seed, job.patient, job.index)
   if not (job.path.exists() and job.truth.exists()):
     study = phantom.simulate(
-      [job.seed, job.index],
+      [job.seed, job.patient],
+      visit=int(job.again),
       size=job.size,
       frames=job.frames,
       setting=job.setting,

@@ -50,7 +50,7 @@ figure > img { width: 32rem }
 .ends { display: flex; justify-content: space-between; color: #555 }
 </style></head><body>
 <h1>{{ name }}</h1>
-<p>echogan_jax {{ version }}{% if step %}, checkpoint {{ step }}{% endif %}</p>
+<p>echogan_jax {{ version }}{% if step %}, step {{ step }}{% endif %}</p>
 <p class="warning"><b>Research use, not for diagnosis.</b> Enhanced pictures
 are derived by a trained network; compare them with the input beside them.</p>
 
@@ -105,10 +105,10 @@ def main(argv: Sequence[str]) -> None:
   parser.add_argument('--workdir', required=True, help='of the training run')
   parser.add_argument('--output', type=pathlib.Path)
   flags = parser.parse_args(argv)
-  from echogan_jax.training import checkpoint, log
+  from echogan_jax.training import log, recipe
 
   workdir = command.existing(flags.workdir, '--workdir')
-  config = checkpoint.read_config(workdir)
+  config = recipe.read(workdir)
   lines = log.read(workdir)
   if not lines:
     raise BadInput(f'{workdir}: nothing is logged yet (no metrics.jsonl)')
@@ -150,7 +150,10 @@ def _embed(path: pathlib.Path) -> str:
 
 
 def _table(path: pathlib.Path) -> dict:
-  found = json.loads(path.read_text())
+  try:
+    found = json.loads(path.read_text())
+  except ValueError as error:
+    raise BadInput(f'{path} is damaged: evaluate again') from error
   values = found['metrics']
   rows = []
   for name in dict.fromkeys(key.split('/')[0] for key in values):

@@ -28,7 +28,7 @@ def evaluated(workdir, ingested, phantom):
     [
       f'--workdir={workdir}',
       f'--data={ingested}',
-      f'--truth={phantom / "truth"}',
+      f'--truth={phantom}',
       '--split=all',
     ]
   )
@@ -119,6 +119,8 @@ def test_blanking_clears_the_banner(workdir, clips, tmp_path):
   before, after, inside = changed(clips[0], target)
   assert before.frames[:, ~inside].max() > 0
   assert after.frames[:, ~inside].max() == 0
+  # nobody has looked for text inside the sector, so nothing is promised
+  assert pydicom.dcmread(target).PatientIdentityRemoved == 'NO'
 
 
 def test_no_strength_is_the_input(workdir, clips, tmp_path):
@@ -187,7 +189,46 @@ def test_a_folder_goes_on_past_bad_files(workdir, clips, tmp_path):
   assert dicom.read(target / 'deep' / 'good.dcm').frames.any()
   with (target / 'rejected.csv').open() as file:
     (row,) = csv.DictReader(file)
-  assert row['source'].endswith('bad.dcm') and 'not a DICOM' in row['detail']
+  assert row['source'] == 'bad.dcm' and row['reason'] == 'not_dicom'
+  assert 'not a DICOM' in row['detail']
+
+
+def test_files_of_one_name_do_not_overwrite_each_other(
+  workdir, clips, tmp_path
+):
+  target = tmp_path / 'out'
+  enhance.main(
+    [f'--workdir={workdir}', f'--output={target}', '--input']
+    + [str(path) for path in clips[:2]]
+  )
+  made = sorted(target.rglob('*.dcm'))
+  assert len(made) == 2 and made[0].read_bytes() != made[1].read_bytes()
+
+
+def test_a_truth_of_other_studies_is_refused(workdir, ingested, tmp_path):
+  with pytest.raises(BadInput, match='no truth of these frames'):
+    evaluate.main(
+      [
+        f'--workdir={workdir}',
+        f'--data={ingested}',
+        f'--truth={tmp_path}',
+        '--split=all',
+      ]
+    )
+
+
+def test_a_gif_without_delays_can_be_enhanced(workdir, clips, tmp_path):
+  frames = [Image.fromarray(f) for f in dicom.read(clips[0]).grey]
+  path = tmp_path / 'still.gif'
+  frames[0].save(path, save_all=True, append_images=frames[1:])
+  assert np.all(np.diff(video.read(path).times) > 0)
+  enhance.main(
+    [
+      f'--workdir={workdir}',
+      f'--input={path}',
+      f'--output={tmp_path / "new.mp4"}',
+    ]
+  )
 
 
 @pytest.mark.parametrize(

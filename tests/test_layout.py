@@ -16,6 +16,7 @@ LAYERS = (
   {'image', 'data', 'data.clip', 'data.files', 'data.reject'},
   {'models', 'losses', 'metrics', 'training', 'training.rng', 'data.sector'},
   {'training.pool', 'training.state', 'training.step', 'training.log'},
+  {'training.recipe'},
   {'training.parallel', 'training.checkpoint', 'training.enhancer'},
   {'data.builder', 'data.pipeline'},
   {'training.loop'},
@@ -92,7 +93,8 @@ def test_files_and_functions_stay_small(path):
   assert path.stem not in ('util', 'utils', 'common', 'helpers', 'misc')
   for node in ast.walk(ast.parse(text)):
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-      assert node.end_lineno - node.lineno < 50, node.name
+      body = node.body[1:] if ast.get_docstring(node) else node.body
+      assert node.end_lineno - body[0].lineno < 50, node.name
       arguments = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
       assert not {'rng', 'prng', 'prng_key'} & set(arguments) or (
         path.parent.name == 'data'  # numpy's generators

@@ -1,6 +1,7 @@
 """`main` and what every verb promises: help, one line, status 2."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -10,7 +11,6 @@ import tiny
 
 import echogan_jax.__main__ as listing
 from echogan_jax import main
-from echogan_jax.command import BadInput
 from echogan_jax.training import loop
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -23,10 +23,11 @@ def run(*words):
 
 
 def refused(*flags):
-  """Run `main` in this process; return the line it would print."""
-  with pytest.raises(BadInput) as caught:
-    main.main(flags)
-  return str(caught.value)
+  """Run `main`; return the one line it prints."""
+  found = run('echogan_jax.main', *flags)
+  assert found.returncode == 2, found.stderr
+  (line,) = found.stderr.splitlines()
+  return line
 
 
 @pytest.mark.parametrize('verb', listing.verbs())
@@ -74,8 +75,7 @@ def test_misspelt_keys_get_a_suggestion(tmp_path):
     ([CONFIG, '--workdir=w', '--nonsense=1'], 'nonsense'),
   ],
 )
-def test_bad_flags_are_named(flags, says, monkeypatch):
-  monkeypatch.chdir(ROOT)
+def test_bad_flags_are_named(flags, says):
   assert says in refused(*flags)
 
 
@@ -88,6 +88,32 @@ def test_other_verbs_fail_in_one_line(tmp_path):
     found = run(f'echogan_jax.{words[0]}', *words[1:])
     assert found.returncode == 2, words
     assert len(found.stderr.splitlines()) == 1, found.stderr
+
+
+def test_paths_of_the_wrong_kind_are_one_line(tmp_path):
+  file = tmp_path / 'file'
+  file.write_text('')
+  (tmp_path / 'broken.py').write_text('def get_config(:')
+  for words in (
+    ['report', f'--workdir={file}'],
+    ['main', f'--config={tmp_path / "broken.py"}', '--workdir=w'],
+    ['main', '--config=/nowhere/c.py', '--workdir=w'],
+  ):
+    found = run(f'echogan_jax.{words[0]}', *words[1:])
+    assert found.returncode == 2, found.stderr
+    assert len(found.stderr.splitlines()) == 1, found.stderr
+
+
+def test_main_finds_its_configs_from_anywhere(tmp_path):
+  words = ['-m', 'echogan_jax.main', f'--config={ROOT}/configs/quickstart.py']
+  found = subprocess.run(
+    [sys.executable, *words],
+    cwd=tmp_path,
+    capture_output=True,
+    text=True,
+    env=os.environ | {'PYTHONPATH': str(ROOT)},
+  )
+  assert found.returncode == 2 and '--workdir' in found.stderr
 
 
 def test_main_runs_what_stands_before_and_after(tmp_path, monkeypatch, capsys):

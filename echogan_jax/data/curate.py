@@ -119,7 +119,8 @@ def process(name: str, settings: Settings) -> Record:
     record = _curate(name, sha256, settings)
   except Rejected as error:
     record = Record(source=name, reason=error.reason, detail=error.detail)
-  write(done, json.dumps(dataclasses.asdict(record)).encode())
+  if record.rows:  # a rejection may end with the next codec installed
+    write(done, json.dumps(dataclasses.asdict(record)).encode())
   return record
 
 

@@ -87,10 +87,9 @@ def write(
   key = key or secrets.token_bytes(32)
   with quiet():
     result = deidentify.header(source, key)
-    kept = identity == 'keep' and clip.header is not None
-    if kept:
+    if identity == 'keep' and clip.header is not None:
       _restore(source, result)
-    if blanked and not kept:
+    if blanked and identity == 'remove':
       clean = deidentify.code(codes.DCM.CleanPixelDataOption)
       result.DeidentificationMethodCodeSequence.append(clean)
     else:  # a name may stand in the header, or be burned into the pixels
@@ -125,8 +124,8 @@ def _spare(path: pathlib.Path, source: pydicom.Dataset) -> None:
       there = pydicom.dcmread(path, specific_tags=['SOPInstanceUID'])
   except Exception:  # noqa: BLE001  not DICOM, so not the source
     return
-  instance = value(there, 'SOPInstanceUID')
-  if instance and instance == value(source, 'SOPInstanceUID'):
+  own = value(source, 'SOPInstanceUID')
+  if own and own == value(there, 'SOPInstanceUID'):
     raise BadInput(f'{path} is the source itself: choose another output')
 
 

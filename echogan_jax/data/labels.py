@@ -37,7 +37,7 @@ def read(path: pathlib.Path) -> Labels:
     row['quality'] = row['quality'].lower()
     _check(row, where)
     if found.setdefault(study, row) != row:
-      raise BadInput(f'{where}: study {study} has two different rows')
+      raise BadInput(f'{where}: its study has another row that differs')
   return found
 
 

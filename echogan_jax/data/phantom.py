@@ -65,6 +65,7 @@ def simulate(
   *,
   size: int = 128,
   frames: int = 24,
+  visit: int = 0,
   setting: str = 'default',
   prevalence: Mapping[str, float] | None = None,
 ) -> Study:
@@ -73,6 +74,8 @@ def simulate(
   Args:
     seed: anything `numpy.random.default_rng` takes.
     size: pixels to a side.
+    visit: a later study of the same patient: the same heart, another
+      acquisition.
     frames: evenly spaced over one beat, from end diastole.
     setting: `default`, or `shifted` for other ranges of patients and probes.
     prevalence: probability of each finding, over `anatomy.PREVALENCE`; 0
@@ -83,6 +86,9 @@ def simulate(
   """
   _check(size, frames, setting)
   streams = np.random.default_rng(seed).spawn(7)
+  if visit:
+    later = np.random.default_rng([*np.ravel(seed), visit])
+    streams[1:] = later.spawn(6)
   shifted = setting == 'shifted'
   heart = anatomy.draw(streams[0], shifted=shifted, prevalence=prevalence)
   probe = _probe(heart, streams[1], shifted=shifted)

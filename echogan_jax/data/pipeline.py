@@ -69,9 +69,12 @@ def batches(
   streams = {}
   found = _records(pathlib.Path(dir), split, at_least=batch_size)
   for domain, (records, count) in found.items():
-    own = zlib.crc32(f'{seed}/{domain}'.encode())
-    example = functools.partial(_example, seed=own, size=size, **augment)
-    stream = _epochs(records, count, shuffle_buffer, seed=own, start=start)
+    order, change = (
+      zlib.crc32(f'{seed}/{domain}/{use}'.encode())
+      for use in ('shuffle', 'augment')
+    )
+    example = functools.partial(_example, seed=change, size=size, **augment)
+    stream = _epochs(records, count, shuffle_buffer, seed=order, start=start)
     stream = stream.enumerate(start).map(example, **_PARALLEL)
     streams[domain] = stream.batch(batch_size, drop_remainder=True)
   return _numpy(tf.data.Dataset.zip(streams).prefetch(2))

@@ -15,6 +15,8 @@ PICTURES = ('.gif', '.png')
 VIDEOS = ('.mp4', '.avi')
 DERIVED = 'derived by echogan_jax; research use, not for diagnosis'
 
+_FRAME = 1000 / 30  # ms, where a file does not say
+
 Frames = UInt8[np.ndarray, 'time height width *channels']
 Times = Float64[np.ndarray, ' time']
 
@@ -45,7 +47,7 @@ def _read_picture(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
   with Image.open(path) as file:
     for frame in ImageSequence.Iterator(file):
       frames.append(np.asarray(frame.convert('RGB')))
-      durations.append(frame.info.get('duration', 1000 / 30))
+      durations.append(frame.info.get('duration') or _FRAME)
   times = np.concatenate([[0.0], np.cumsum(durations[:-1])])
   return np.stack(frames), times
 
@@ -62,7 +64,9 @@ def _read_video(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     raise ValueError(error) from error
   if not frames:
     raise ValueError('no video frames')
-  return np.stack(frames), np.array(times)
+  if np.any(np.diff(times) <= 0):  # a stream without usable time stamps
+    times = _FRAME * np.arange(len(frames))
+  return np.stack(frames), np.asarray(times)
 
 
 def _av():

@@ -32,10 +32,12 @@ def ssim(
     sigma: its width in pixels.
 
   Raises:
-    BadInput: `form` is neither.
+    BadInput: `form` is neither, or the window is even.
   """
   if form not in _MAPS:
     raise BadInput(f'losses.ssim.form={form}: choose {" or ".join(_MAPS)}')
+  if window % 2 == 0:
+    raise BadInput(f'losses.ssim.window={window}: must be odd')
   total = 0.0
   for source, target in GENERATORS.values():
     similarity = _MAPS[form](
@@ -59,12 +61,20 @@ def illumination(out: Outputs, *, grids: tuple[int, ...] = (8, 4)) -> Values:
     out: the generators' pass; only the enhanced image is looked at.
     grids: patches per side, one term each, averaged; the paper's 48 and 96
       pixel patches of a 384 pixel crop are 8 and 4.
+
+  Raises:
+    BadInput: the sides are no multiples of a grid.
   """
   lit, mask = image.to_unit(out.fake['high']), out.mask['low']
   height, width = lit.shape[1:3]
   level = image.masked_mean(lit, mask)[:, None, None, None]
   total = 0.0
   for grid in grids:
+    if height % grid or width % grid:
+      raise BadInput(
+        f'losses.illumination.grids: {height}x{width} pixels do not divide '
+        f'into {grid} patches; change data.size or the grids'
+      )
     means, area = image.patch_means(lit, mask, grid)
     uneven = jnp.where(area > 0, means - level, 0.0)
     uneven = image.enlarge(uneven, height, width)

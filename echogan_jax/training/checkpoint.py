@@ -1,17 +1,15 @@
 """Checkpoints: `workdir/checkpoints/<step>`, written by Orbax.
 
 A checkpoint has two items: `ema`, the averaged generators that deployment
-loads alone, and `state`, the rest of the `TrainState`. The resolved config
-lies beside them in `workdir/config.json`.
+loads alone, and `state`, the rest of the `TrainState`.
 """
 
 import contextlib
-import hashlib
-import json
 import logging
 import pathlib
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -19,81 +17,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from echogan_jax.command import BadInput
-from echogan_jax.data.files import replacing
 from echogan_jax.shapes import PyTree
 from echogan_jax.training.state import TrainState
-
-# what may change when a run goes on: it does not touch the mathematics
-_FREE = ('train', 'checkpoint', 'parallel', 'eval', 'before', 'after')
-
-
-def check_config(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
-  """Raise BadInput if the workdir holds a run that this config would change.
-
-  How long to train, where and how often to save may differ.
-  """
-  if not (workdir / 'config.json').exists():
-    return
-  difference = _first_difference(read_config(workdir), _plain(config))
-  if difference:
-    raise BadInput(
-      f'{workdir} was trained with {difference}: choose another --workdir, '
-      'or the value it was trained with'
-    )
-
-
-def write_config(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
-  """Keep the resolved config as `workdir/config.json`."""
-  with replacing(workdir / 'config.json') as part:
-    part.write_text(json.dumps(_plain(config), indent=2) + '\n')
-
-
-def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
-  # as it reads back from disk: tuples become lists
-  return json.loads(json.dumps(config))
-
-
-def read_config(workdir: pathlib.Path) -> dict[str, Any]:
-  """Return the resolved config of a run.
-
-  Raises:
-    BadInput: there is none, or it cannot be read.
-  """
-  path = workdir / 'config.json'
-  if not path.exists():
-    raise BadInput(
-      f'{workdir} is no workdir of a training run (no config.json): train '
-      f'with python -m echogan_jax.main --workdir={workdir}'
-    )
-  try:
-    return json.loads(path.read_text())
-  except ValueError as error:
-    raise BadInput(f'{path} is damaged: {error}') from error
-
-
-def config_sha256(workdir: pathlib.Path) -> str:
-  """Return the hash of a run's resolved config."""
-  return hashlib.sha256((workdir / 'config.json').read_bytes()).hexdigest()
-
-
-def _first_difference(old: Mapping, new: Mapping) -> str:
-  old, new = _flat(old), _flat(new)
-  for key in sorted(old.keys() | new.keys()):
-    if key.split('.')[0] in _FREE or key == 'data.dir':
-      continue
-    if old.get(key) != new.get(key):
-      return f'{key}={old.get(key)}, not {new.get(key)}'
-  return ''
-
-
-def _flat(tree: Mapping, prefix: str = '') -> dict[str, Any]:
-  found = {}
-  for key, value in tree.items():
-    if isinstance(value, Mapping):
-      found |= _flat(value, f'{prefix}{key}.')
-    else:
-      found[prefix + key] = value
-  return found
 
 
 @contextlib.contextmanager
@@ -201,7 +126,7 @@ def restore(
     BadInput: there are checkpoints, and none of them can be read.
   """
   target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
-  problem = None
+  damaged = {}
   for step in sorted(manager.all_steps(), reverse=True):
     items = ocp.args.Composite(
       state=ocp.args.StandardRestore(target.replace(ema={})),
@@ -210,15 +135,27 @@ def restore(
     try:
       found = manager.restore(step, args=items)
     except Exception as error:  # damage shows as a dozen kinds of exception
-      problem = error
+      damaged[step] = error
       logging.warning('checkpoint %d is damaged: %s', step, _cause(error))
       continue
+    _set_aside(manager, damaged)
     return found['state'].replace(ema=found['ema'])
-  if problem is not None:
+  if damaged:
     raise BadInput(
-      f'no checkpoint in {manager.directory} can be read: {_cause(problem)}'
+      f'no checkpoint in {manager.directory} can be read: '
+      f'{_cause(damaged[min(damaged)])}'
     )
   return None
+
+
+def _set_aside(manager: ocp.CheckpointManager, steps: Iterable[int]) -> None:
+  # under its number a damaged step would pass for done when it comes again
+  for step in steps:
+    aside = pathlib.Path(manager.directory).parent / 'damaged' / str(step)
+    aside.parent.mkdir(exist_ok=True)
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.move(pathlib.Path(manager.directory) / str(step), aside)
+  manager.reload()
 
 
 def load_ema(
@@ -229,7 +166,7 @@ def load_ema(
   Args:
     workdir: of the run.
     like: generators of the same shape.
-    step: which checkpoint, None for the newest.
+    step: which checkpoint, None for the newest that can be read.
 
   Raises:
     BadInput: there is no such checkpoint, or it cannot be read.
@@ -245,12 +182,12 @@ def load_ema(
     if not steps or (step is not None and step not in steps):
       listed = ', '.join(map(str, steps)) or 'none'
       raise BadInput(f'{folder}: no checkpoint {step or ""} (found: {listed})')
-    step = steps[-1] if step is None else step
     target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
     items = ocp.args.Composite(ema=ocp.args.StandardRestore(target))
-    try:
-      return step, manager.restore(step, args=items)['ema']
-    except Exception as error:
-      raise BadInput(
-        f'checkpoint {folder / str(step)} is damaged: {_cause(error)}'
-      ) from error
+    for candidate in [step] if step is not None else reversed(steps):
+      try:
+        return candidate, manager.restore(candidate, args=items)['ema']
+      except Exception as error:
+        problem = f'checkpoint {candidate} is damaged: {_cause(error)}'
+        logging.warning(problem)
+  raise BadInput(f'{folder}: {problem}')

@@ -11,7 +11,7 @@ from jaxtyping import Bool, UInt8
 
 from echogan_jax import image, models
 from echogan_jax.shapes import GENERATORS, PyTree
-from echogan_jax.training import checkpoint
+from echogan_jax.training import checkpoint, recipe
 
 _BATCH = 8  # frames per call; the last is filled up, so one compilation does
 
@@ -44,7 +44,7 @@ def load(workdir: pathlib.Path, *, step: int | None = None) -> Enhancer:
   Raises:
     BadInput: the folder is no workdir, or has no readable checkpoint.
   """
-  config = checkpoint.read_config(workdir)
+  config = recipe.read(workdir)
   made = models.create(config['model'])
   size = config['data']['size']
   blank = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
@@ -57,7 +57,7 @@ def load(workdir: pathlib.Path, *, step: int | None = None) -> Enhancer:
   def translate(frames: Frames, masks: Masks) -> Frames:
     return apply(ema['enhance'], frames, masks)
 
-  sha256 = checkpoint.config_sha256(workdir)
+  sha256 = recipe.sha256(workdir)
   return Enhancer(translate, size, step, config, sha256)
 
 

@@ -15,8 +15,15 @@ from ml_collections import ConfigDict
 from echogan_jax import losses, models
 from echogan_jax.command import BadInput
 from echogan_jax.data import pipeline
-from echogan_jax.shapes import GENERATORS
-from echogan_jax.training import checkpoint, parallel, rng, state, step
+from echogan_jax.shapes import DOMAINS, GENERATORS
+from echogan_jax.training import (
+  checkpoint,
+  parallel,
+  recipe,
+  rng,
+  state,
+  step,
+)
 from echogan_jax.training.enhancer import translator
 from echogan_jax.training.log import Log
 from echogan_jax.training.step import Metrics
@@ -31,6 +38,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
   Raises:
     BadInput: the config, the data or the workdir do not fit together.
   """
+  _check(config)
   made = models.create(config.model.to_dict())
   models.check_size(made, config.data.size)
   objective = losses.build(config.losses.to_dict())
@@ -40,7 +48,10 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
     step.make(made, objective, rules), mode=mode, batch_size=data['batch_size']
   )
   sample = _sampler(made, data, config.train.samples)
-  checkpoint.check_config(workdir, config.to_dict())
+  resolved = config.to_dict() | {
+    'data_sha256': pipeline.fingerprint(data['dir'])
+  }
+  recipe.check(workdir, resolved)
   root = rng.root(config.seed)
   key, init = rng.stream(root, 'train'), rng.stream(root, 'init')
   now = state.create(made, rules, key=init, size=data['size'])
@@ -48,19 +59,35 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
     now = parallel.place(checkpoint.restore(manager, now) or now, mode)
     start, end = int(now.step), config.train.num_steps
     batches = pipeline.batches(**data, seed=config.seed, start_step=start)
-    checkpoint.write_config(workdir, config.to_dict())
+    recipe.write(workdir, resolved)
     with _Interrupt() as interrupt, _Follower(config, workdir, start) as follow:
       for done in range(start + 1, end + 1):
         now, metrics = run(now, next(batches), key)
         last = done == end or interrupt.came
-        follow.logged(done, metrics, due=last)
+        saving = done % config.checkpoint.every == 0 or last
+        follow.logged(done, metrics, due=last, check=saving)
+        if saving:
+          checkpoint.save(manager, now)
         if done in config.train.sample_at or last:
           follow.log.picture(done, sample(now.ema))
-        if done % config.checkpoint.every == 0 or last:
-          checkpoint.save(manager, now)
-        if interrupt.came:
+        if last:
           break
   return int(now.step)
+
+
+def _check(config: ConfigDict) -> None:
+  counts = {
+    'data.batch_size': config.data.batch_size,
+    'data.shuffle_buffer': config.data.shuffle_buffer,
+    'train.num_steps': config.train.num_steps,
+    'train.log_every': config.train.log_every,
+    'train.samples': config.train.samples,
+    'checkpoint.every': config.checkpoint.every,
+    'checkpoint.keep': config.checkpoint.keep,
+  }
+  for name, count in counts.items():
+    if count < 1:
+      raise BadInput(f'{name}={count}: must be at least 1')
 
 
 class _Follower:
@@ -85,10 +112,18 @@ class _Follower:
     self._bar.close()
     self.log.close()
 
-  def logged(self, done: int, metrics: Metrics, *, due: bool) -> None:
-    """Count a step; where `due` or at every n-th, write its metrics."""
+  def logged(
+    self, done: int, metrics: Metrics, *, due: bool, check: bool
+  ) -> None:
+    """Count a step; where `due` or at every n-th, write its metrics.
+
+    Raises:
+      BadInput: a metric is not finite, looked at when logging and where
+        `check` says that the state is about to be saved.
+    """
     self._bar.update()
-    if done % self._every and not due:
+    due = due or done % self._every == 0
+    if not (due or check):
       return
     values = {name: float(value) for name, value in metrics.items()}
     bad = [name for name, value in values.items() if not np.isfinite(value)]
@@ -97,6 +132,8 @@ class _Follower:
         f'step {done}: {", ".join(bad)} is not finite; the last checkpoint '
         'is from before it. Lower state.learning_rate or the weight of it'
       )
+    if not due:
+      return
     values['pairs_per_second'] = self._rate(done)
     for alarm in self.log.scalars(done, values):
       logging.warning('step %d: %s', done, alarm)
@@ -114,6 +151,7 @@ class _Follower:
 
 def _sampler(made: models.Models, data: dict[str, Any], count: int):
   frames = pipeline.examples(data['dir'], 'train', count, size=data['size'])
+  count = min(len(frames[domain].image) for domain in DOMAINS)
   translate = translator(made)
 
   def sample(ema: dict) -> np.ndarray:
@@ -121,8 +159,8 @@ def _sampler(made: models.Models, data: dict[str, Any], count: int):
     rows = []
     for name, (source, target) in GENERATORS.items():
       back = next(n for n, (s, _) in GENERATORS.items() if s == target)
-      there = frames[source].image[..., 0]
-      mask = frames[source].mask[..., 0] > 0
+      there = frames[source].image[:count, ..., 0]
+      mask = frames[source].mask[:count, ..., 0] > 0
       fake = translate(ema[name], there, mask)
       rows += [there, fake, translate(ema[back], fake, mask)]
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows])

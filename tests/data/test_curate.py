@@ -32,7 +32,7 @@ def test_labels_are_cleaned(tmp_path):
     ('study,quality\ns1\n', "line 2: quality ''"),
     ('study,quality,lvh\ns1,low,4\n', "line 2: lvh '4'"),
     ('study,quality,lvh\ns1,low,yes\n', "lvh 'yes'"),
-    ('study,quality\ns1,low\ns1,high\n', 'line 3: study s1 has two'),
+    ('study,quality\ns1,low\ns1,high\n', 'line 3: its study has another'),
   ],
 )
 def test_bad_labels(text, match, tmp_path):

@@ -12,7 +12,7 @@ import tiny
 from echogan_jax import losses, models
 from echogan_jax.command import BadInput
 from echogan_jax.data import pipeline
-from echogan_jax.training import checkpoint, log, loop, rng, state
+from echogan_jax.training import checkpoint, log, loop, recipe, rng, state
 
 
 def fresh(config):
@@ -78,6 +78,81 @@ def test_sigterm_saves_and_leaves_and_the_run_goes_on(
   assert steps == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize('moment', ['logged', 'picture'])
+def test_no_moment_of_a_signal_loses_the_step(
+  ingested, tmp_path, monkeypatch, moment
+):
+  owner = loop._Follower if moment == 'logged' else log.Log
+  original = getattr(owner, moment)
+
+  def signalled(self, done, *rest, **flags):
+    if done == 1:
+      signal.raise_signal(signal.SIGTERM)
+    return original(self, done, *rest, **flags)
+
+  monkeypatch.setattr(owner, moment, signalled)
+  config = tiny.config(ingested, num_steps=5)
+  stopped = loop.train(config, tmp_path)
+  assert 1 <= stopped < 5
+  assert int(saved(tmp_path, config).step) == stopped
+
+
+def test_a_state_that_diverged_is_not_saved(ingested, tmp_path, monkeypatch):
+  original = pipeline.batches
+
+  def poisoned(**flags):
+    for number, batch in enumerate(original(**flags)):
+      if number >= 2:
+        image = batch['low'].image.astype(np.float32) * np.nan
+        batch['low'] = batch['low']._replace(image=image)
+      yield batch
+
+  monkeypatch.setattr(pipeline, 'batches', poisoned)
+  config = tiny.config(ingested, num_steps=9, log_every=100)
+  with pytest.raises(BadInput, match='step 4: .* not finite'):
+    loop.train(config, tmp_path)
+  assert int(saved(tmp_path, config).step) == 2
+
+
+def test_other_data_are_refused(whole, ingested, monkeypatch):
+  monkeypatch.setattr(pipeline, 'fingerprint', lambda folder: 'another')
+  with pytest.raises(BadInput, match='data_sha256=.* not another'):
+    loop.train(tiny.config(ingested, num_steps=6), whole[0])
+
+
+@pytest.mark.parametrize(
+  ('key', 'value'),
+  [
+    ('checkpoint.every', 0),
+    ('train.log_every', 0),
+    ('data.batch_size', 0),
+    ('losses.ssim.window', 10),
+    ('losses.illumination.grids', (5,)),
+  ],
+)
+def test_values_that_cannot_work_are_named(ingested, tmp_path, key, value):
+  config = tiny.config(ingested)
+  config.losses.ssim.weight = config.losses.illumination.weight = 1.0
+  config.update_from_flattened_dict({key: value})
+  with pytest.raises(BadInput, match=key):
+    loop.train(config, tmp_path)
+  # and the right value may follow in the same workdir
+  recipe.check(tmp_path, tiny.config(ingested).to_dict())
+
+
+def test_a_domain_with_few_frames_can_be_sampled(ingested, monkeypatch):
+  found = pipeline.examples(ingested, 'train', 5)
+  low = jax.tree.map(lambda x: x[:2], found['low'])
+  monkeypatch.setattr(
+    pipeline, 'examples', lambda *words, **flags: found | {'low': low}
+  )
+  config = tiny.config(ingested)
+  made = models.create(config.model.to_dict())
+  sample = loop._sampler(made, config.data.to_dict(), 5)
+  picture = sample(fresh(config).generators.params)
+  assert picture.shape == (6 * 32, 2 * 32)
+
+
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
   whole, ingested, tmp_path, caplog
 ):
@@ -89,9 +164,12 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
   for path in files:
     if path.parent.name == 'd' or path.name == 'manifest.ocdbt':
       path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+  config.train.num_steps = 4
+  assert loop.train(config, tmp_path) == 4  # again from 2, and saved again
+  assert 'checkpoint 4 is damaged' in caplog.text
+  assert (tmp_path / 'damaged' / '4').is_dir()
   config.train.num_steps = 5
   assert loop.train(config, tmp_path) == 5
-  assert 'checkpoint 4 is damaged' in caplog.text
   same(whole[1], saved(tmp_path, config))
 
 
