@@ -31,7 +31,7 @@ def get_config() -> ConfigDict:
   )
   config.checkpoint.every = 500
   config.before = (
-    'phantom --output={workdir}/phantom --studies=80 --seed=1 --size=96 '
+    'phantom --output={workdir}/phantom --studies=120 --seed=1 --size=96 '
     '--frames=8',
     # clinical clips give one frame each; here patients are few
     'ingest --input={workdir}/phantom --output={workdir}/data --size=64 '

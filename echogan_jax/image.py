@@ -127,9 +127,10 @@ def structure(x: Image, y: Image, **window) -> Image:
   return (cov + c3) / (spread + c3)
 
 
-def patch_means(
-  x: Image, mask: Mask, grid: int
-) -> tuple[Image, Float[Array, 'batch grid grid 1']]:
+Patches = Float[Array, 'batch {grid} {grid} 1']
+
+
+def patch_means(x: Image, mask: Mask, grid: int) -> tuple[Patches, Patches]:
   """Average over grid x grid equal patches, counting masked pixels only.
 
   The sides must be multiples of `grid`.
@@ -144,7 +145,9 @@ def patch_means(
   return total / jnp.maximum(area, 1.0), area
 
 
-def enlarge(x: Image, height: int, width: int) -> Image:
+def enlarge(
+  x: Float[Array, 'batch rows columns channels'], height: int, width: int
+) -> Float[Array, 'batch {height} {width} channels']:
   """Resize bicubically as PyTorch does (a = -0.75, no antialiasing)."""
   shape = (x.shape[0], height, width, x.shape[3])
   return jax.image.resize(x, shape, 'cubic-pytorch', antialias=False)

@@ -16,7 +16,6 @@ GENERATORS = {'enhance': ('low', 'high'), 'degrade': ('high', 'low')}
 Image = Float[Array, 'batch height width 1']  # [-1, 1]
 Mask = Float[Array, 'batch height width 1']  # 1 inside the sector, 0 outside
 Values = Float[Array, ' batch']  # one number per example
-PyTree = dict | tuple | list | Array
 
 
 class Frames(NamedTuple):

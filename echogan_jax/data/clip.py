@@ -9,6 +9,19 @@ from jaxtyping import Float64, UInt8
 Region = tuple[int, int, int, int]
 
 
+def luma(
+  frames: UInt8[np.ndarray, 'time height width *channels'],
+) -> UInt8[np.ndarray, 'time height width']:
+  """Return frames as one channel: ITU-R BT.601 luma where there is colour."""
+  if frames.ndim == 3:
+    return frames
+  weights = np.array([0.299, 0.587, 0.114], np.float32)
+  result = np.empty(frames.shape[:3], np.uint8)
+  for grey, frame in zip(result, frames, strict=True):
+    grey[...] = np.rint(frame @ weights)  # a clip of floats would not fit
+  return result
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clip:
   """Frames of one acquisition.
@@ -38,14 +51,8 @@ class Clip:
 
   @property
   def grey(self) -> UInt8[np.ndarray, 'time height width']:
-    """The frames as one channel (ITU-R BT.601 luma where there is colour)."""
-    if self.frames.ndim == 3:
-      return self.frames
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
-    result = np.empty(self.frames.shape[:3], np.uint8)
-    for grey, frame in zip(result, self.frames, strict=True):
-      grey[...] = np.rint(frame @ weights)  # a clip of floats would not fit
-    return result
+    """The frames as one channel."""
+    return luma(self.frames)
 
   @property
   def fps(self) -> float:

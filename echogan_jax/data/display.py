@@ -1,7 +1,7 @@
 """From complex echoes to the picture: log compression, scan conversion."""
 
 import numpy as np
-from jaxtyping import Complex64, Float32, UInt8
+from jaxtyping import Complex64, Float, Float32, UInt8
 from scipy import ndimage, sparse
 
 from echogan_jax.data.scanner import Probe
@@ -21,7 +21,7 @@ def compress(
   *,
   gain_db: float = 0.0,
   dynamic_range_db: float | None = None,
-) -> Float32[np.ndarray, '*time range beam']:
+) -> Float[np.ndarray, '*time range beam']:
   """Return grey levels in [0, 255]: envelope, log compression, smoothing.
 
   Args:
@@ -42,7 +42,7 @@ def compress(
 
 
 def scan_convert(
-  probe: Probe, levels: Float32[np.ndarray, 'time range beam'], size: int
+  probe: Probe, levels: Float[np.ndarray, 'time range beam'], size: int
 ) -> UInt8[np.ndarray, 'time size size']:
   """Resample to square pixels, bilinear, averaged over each pixel.
 

@@ -9,7 +9,7 @@ import dataclasses
 import math
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from scipy.interpolate import PchipInterpolator
 
 from echogan_jax.data import anatomy
@@ -108,7 +108,7 @@ def _ramp(value: np.ndarray) -> np.ndarray:
 
 
 def material(
-  heart: anatomy.Heart, points: Float[np.ndarray, '*grid 2'], phase: float
+  heart: anatomy.Heart, points: Real[np.ndarray, '*grid 2'], phase: float
 ) -> Float[np.ndarray, '*grid 2']:
   """Return where the material at `points` lay at end diastole.
 
@@ -146,7 +146,7 @@ def material(
 
 
 def follow(
-  heart: anatomy.Heart, points: Float[np.ndarray, '*grid 2'], phase: float
+  heart: anatomy.Heart, points: Real[np.ndarray, '*grid 2'], phase: float
 ) -> Float[np.ndarray, '*grid 2']:
   """Return where material that lay at `points` at end diastole is now."""
   found = points

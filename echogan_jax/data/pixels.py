@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pydicom
-from jaxtyping import UInt8
+from jaxtyping import UInt, UInt8
 from pydicom.pixels import apply_color_lut, iter_pixels
 
 from echogan_jax.data.reject import Rejected
@@ -159,8 +159,8 @@ def decode(
 
 
 def spread(
-  frame: UInt8[np.ndarray, 'height width 3'],
-) -> UInt8[np.ndarray, 'height width']:
+  frame: UInt[np.ndarray, 'height width 3'],
+) -> UInt[np.ndarray, 'height width']:
   """Return how far apart the channels of each pixel are, in grey levels."""
   red, green, blue = np.moveaxis(frame, -1, 0)
   highest = np.maximum(np.maximum(red, green), blue)

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 import scipy.fft
-from jaxtyping import Bool, Complex64, Float32, Inexact
+from jaxtyping import Bool, Complex64, Float, Float32, Inexact
 from scipy import ndimage
 
 _GRAIN = 0.9  # smoothing of the scatterer field, in samples of the grid
@@ -215,8 +215,8 @@ def transfer(
 
 
 def gaussian(
-  beams: int, sigma: Float32[np.ndarray, ' range']
-) -> Float32[np.ndarray, 'range frequency']:
+  beams: int, sigma: Float[np.ndarray, ' range']
+) -> Float[np.ndarray, 'range frequency']:
   """Return a lateral Gaussian's transfer function over cycles per beam.
 
   Its power is such that unit scatterers give unit echoes.

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage, spatial
 
 from echogan_jax.command import BadInput
-from echogan_jax.data.clip import Clip
+from echogan_jax.data.clip import Clip, luma
 
 # grey levels, mean over time: tissue in shadow is above black by about 1, but
 # so is JPEG noise, in blocks of 8 pixels that hold the fan's edge
@@ -75,7 +75,7 @@ def find(clip: Clip) -> Sector:
   """
   level = np.zeros(clip.frames.shape[1:3])
   for frame in clip.frames[:, None]:  # all at once would take a clip's 6-fold
-    level += dataclasses.replace(clip, frames=frame).grey[0]
+    level += luma(frame)[0]
   level /= len(clip.frames)
   height, width = level.shape
   x0, y0, x1, y1 = clip.region or (0, 0, width - 1, height - 1)
@@ -198,7 +198,7 @@ def paste(
   inside = sector.mask()[top:bottom, left:right]
   result = frames.copy()
   window = result[:, top:bottom, left:right]
-  grey = Clip(frames=window, times=np.zeros(len(window))).grey
+  grey = luma(window)
   moved = grey + change[:, top - y0 : bottom - y0, left - x0 : right - x0]
   moved = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
   if window.ndim == 4:

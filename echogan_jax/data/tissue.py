@@ -8,7 +8,7 @@ import dataclasses
 import math
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Real, UInt8
 from scipy import ndimage
 
 from echogan_jax.data import anatomy, motion
@@ -36,7 +36,7 @@ class Tissue:
   hinges: Float[np.ndarray, '4 2']
 
   def labels_at(
-    self, points: Float[np.ndarray, '*grid 2']
+    self, points: Real[np.ndarray, '*grid 2']
   ) -> UInt8[np.ndarray, '*grid']:
     """Return the labels nearest to material `points`."""
     row, column = _place(points, self.label.shape)
@@ -44,7 +44,7 @@ class Tissue:
     return self.label[nearest]
 
   def amplitude_at(
-    self, points: Float[np.ndarray, '*grid 2']
+    self, points: Real[np.ndarray, '*grid 2']
   ) -> Float[np.ndarray, '*grid']:
     """Return the echo amplitude at material `points`, bilinear."""
     places = np.stack(_place(points, self.label.shape))

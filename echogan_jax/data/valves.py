@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from echogan_jax.data import anatomy, motion
 
@@ -15,7 +15,7 @@ _HALF = 0.7  # thickness of a leaflet, mm
 def amplitude(
   heart: anatomy.Heart,
   hinges: Float[np.ndarray, '4 2'],
-  points: Float[np.ndarray, '*grid 2'],
+  points: Real[np.ndarray, '*grid 2'],
   phase: float,
 ) -> Float[np.ndarray, '*grid']:
   """Return the echo amplitude of the leaflets, 0 away from them.

@@ -4,8 +4,6 @@ After CSI-GAN and StillGAN (Ma et al. 2020, 2021). The original compares a
 centre crop; an echo is black outside its sector, so the mask takes that part.
 """
 
-from typing import Literal
-
 import jax.numpy as jnp
 
 from echogan_jax import image
@@ -18,7 +16,7 @@ _MAPS = {'structure': image.structure, 'full': image.ssim}
 def ssim(
   out: Outputs,
   *,
-  form: Literal['structure', 'full'] = 'structure',
+  form: str = 'structure',
   window: int = 11,
   sigma: float = 1.5,
 ) -> Values:

@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-Map = Float[Array, 'batch height width channels']
-Kernel = Float[Array, 'rows columns inputs outputs']
+Map = Float[Array, 'batch _ _ _']  # NHWC; layers change all but the batch
+Kernel = Float[Array, '_ _ inputs _']
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 _NHWC = ('NHWC', 'HWIO', 'NHWC')
@@ -180,7 +181,7 @@ class Conv(nn.Module):
   reflected: bool = False
   use_bias: bool = True
   spectral: bool = False
-  dtype: jnp.dtype | None = None
+  dtype: DTypeLike | None = None
   init: Callable = nn.initializers.normal(0.02)
 
   @nn.compact
@@ -226,7 +227,7 @@ class Deconv(nn.Module):
   padding: int = 1
   output_padding: int = 0
   use_bias: bool = True
-  dtype: jnp.dtype | None = None
+  dtype: DTypeLike | None = None
 
   @nn.compact
   def __call__(self, x: Map) -> Map:

@@ -1,7 +1,7 @@
 """Patch discriminators (Isola et al. 2017): one class, variants are data."""
 
 import flax.linen as nn
-import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from echogan_jax.models.layers import (
   Conv,
@@ -37,7 +37,7 @@ class PatchGAN(nn.Module):
   features: int = 64
   keras: bool = False
   spectral: bool = False
-  dtype: jnp.dtype | None = None
+  dtype: DTypeLike | None = None
 
   @property
   def receptive_field(self) -> int:

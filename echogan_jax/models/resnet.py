@@ -5,17 +5,16 @@ nine blocks and 64 features. Nine blocks for 256 pixels and more, six below.
 """
 
 import flax.linen as nn
-import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from echogan_jax.models.layers import Conv, Deconv, Map, instance_norm
-from echogan_jax.shapes import Image
 
 
 class Block(nn.Module):
   """Two reflected 3x3 convolutions around the identity, no activation after."""
 
   features: int
-  dtype: jnp.dtype | None = None
+  dtype: DTypeLike | None = None
 
   @nn.compact
   def __call__(self, x: Map) -> Map:
@@ -47,7 +46,7 @@ class ResNet(nn.Module):
 
   features: int = 64
   blocks: int = 9
-  dtype: jnp.dtype | None = None
+  dtype: DTypeLike | None = None
 
   @property
   def multiple(self) -> int:
@@ -60,7 +59,7 @@ class ResNet(nn.Module):
     return 8
 
   @nn.compact
-  def __call__(self, x: Image) -> Image:
+  def __call__(self, x: Map) -> Map:
     """Translate images in [-1, 1]."""
     options = dict(use_bias=False, dtype=self.dtype)
     stem = Conv(

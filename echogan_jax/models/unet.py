@@ -2,9 +2,9 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
-from echogan_jax.models.layers import Conv, Deconv, instance_norm, leaky
-from echogan_jax.shapes import Image
+from echogan_jax.models.layers import Conv, Deconv, Map, instance_norm, leaky
 
 
 class UNet(nn.Module):
@@ -18,7 +18,7 @@ class UNet(nn.Module):
 
   features: int = 64
   downs: int = 8
-  dtype: jnp.dtype | None = None
+  dtype: DTypeLike | None = None
 
   @property
   def multiple(self) -> int:
@@ -31,7 +31,7 @@ class UNet(nn.Module):
     return 2**self.downs
 
   @nn.compact
-  def __call__(self, x: Image) -> Image:
+  def __call__(self, x: Map) -> Map:
     """Translate images in [-1, 1]."""
     last = self.downs - 1
     skips, y = [], x

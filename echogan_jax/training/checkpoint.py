@@ -15,9 +15,9 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jaxtyping import PyTree
 
 from echogan_jax.command import BadInput
-from echogan_jax.shapes import PyTree
 from echogan_jax.training.state import TrainState
 
 

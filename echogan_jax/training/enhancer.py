@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, PyTree, UInt8
 
 from echogan_jax import image, models
-from echogan_jax.shapes import GENERATORS, PyTree
+from echogan_jax.shapes import GENERATORS
 from echogan_jax.training import checkpoint, recipe
 
 _BATCH = 8  # frames per call; the last is filled up, so one compilation does

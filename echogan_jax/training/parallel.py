@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
 
 from echogan_jax.command import BadInput
-from echogan_jax.shapes import PyTree
 from echogan_jax.training.step import Step
 
 MODES = ('single', 'pmap', 'sharded')

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
@@ -12,8 +13,8 @@ from echogan_jax.shapes import Image
 class Pool(struct.PyTreeNode):
   """Fakes of earlier steps; a capacity of 0 switches the pool off."""
 
-  images: Float[Array, 'capacity height width 1']
-  count: Int[Array, '']  # images received while not yet full
+  images: Float[Array | np.ndarray, 'capacity height width 1']
+  count: Int[Array | np.ndarray, '']  # images received while not yet full
 
 
 def create(capacity: int, size: int) -> Pool:

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Int, Key, PyTree
 
 from echogan_jax.models import Models
-from echogan_jax.shapes import DOMAINS, GENERATORS, PyTree
+from echogan_jax.shapes import DOMAINS, GENERATORS
 from echogan_jax.training import pool, rng
 
 
@@ -106,7 +106,11 @@ def create(
 
 
 def average(
-  ema: PyTree, params: PyTree, step: Array, batch: int, halflife: float
+  ema: PyTree,
+  params: PyTree,
+  step: Int[Array, ''] | int,
+  batch: int,
+  halflife: float,
 ) -> PyTree:
   """Move the average towards the parameters.
 

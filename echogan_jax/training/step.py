@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Key
+from jaxtyping import Array, Key, PyTree
 
 from echogan_jax import image
 from echogan_jax.losses import Objective
@@ -24,7 +24,6 @@ from echogan_jax.shapes import (
   Image,
   Mask,
   Outputs,
-  PyTree,
   Verdict,
 )
 from echogan_jax.training import pool, rng

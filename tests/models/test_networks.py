@@ -86,7 +86,7 @@ def test_receptive_field_is_what_the_gradient_says(layers, field, sides):
     assert verdict[0].logits[0].shape == (1, logits, logits, 1)
   # instance norm would make every logit see the whole image: probe without
   one = jnp.zeros((1, 320, 320, 1)).at[0, 160, 160].set(1.0)
-  for i, (_, stride) in enumerate((*layers, (1, 1))):
+  for _, stride in (*layers, (1, 1)):
     pad = network._pad(stride)
     kernel = jnp.ones((4, 4, 1, 1))
     one = jax.lax.conv_general_dilated(
@@ -96,7 +96,6 @@ def test_receptive_field_is_what_the_gradient_says(layers, field, sides):
       (pad, pad),
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     )
-    del i
   rows = np.flatnonzero(np.asarray(one).any(axis=(0, 2, 3)))
   jump = np.prod([stride for _, stride in layers])
   # logits `jump` apart that all see one pixel span the receptive field
