@@ -235,7 +235,7 @@ def make(job: Job) -> dict[str, object]:
 def _write_truth(path: pathlib.Path, study: phantom.Study) -> None:
   """Write the truth in the grid of the file's frames, banner included."""
   arrays = {}
-  for name, found in vars(study).items():
+  for name, found in (vars(study) | study.labels).items():
     if isinstance(found, dict):
       found = json.dumps(found, default=float)
     elif np.ndim(found):

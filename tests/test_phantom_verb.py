@@ -63,11 +63,12 @@ def test_every_file_is_valid_and_admitted(written):
 
 
 def test_truth_lies_in_the_grid_of_the_file(written):
-  qualities = {row['study']: row['quality'] for row in rows(written)}
+  table = {row['study']: row for row in rows(written)}
   for path in clips(written):
     clip, known = dicom.read(path), truth(written, path)
-    quality = qualities[clip.header.StudyInstanceUID]
-    shown = known['degraded' if quality == 'low' else 'clean']
+    row = table[clip.header.StudyInstanceUID]
+    shown = known['degraded' if row['quality'] == 'low' else 'clean']
+    assert all(int(known[k]) == int(row[k]) for k in ('lvh', 'lv_size'))
     assert known['mask'].shape == clip.frames.shape
     assert known['displacement'].shape == (*clip.frames.shape, 2)
     assert known['displacement'].dtype == np.float32
@@ -78,6 +79,17 @@ def test_truth_lies_in_the_grid_of_the_file(written):
     assert clip.grey[:, : cart.BANNER].max() > 150  # who it is, burned in
     assert clip.mm_per_pixel[0] == pytest.approx(float(known['mm_per_pixel']))
     assert set(json.loads(str(known['severities'])))
+
+
+def test_a_patient_keeps_the_heart_from_study_to_study(written):
+  found = {}
+  for path in clips(written):
+    known = truth(written, path)
+    heart = json.loads(str(known['anatomy']))
+    found.setdefault(path.parents[1].name, []).append((heart, known['clean']))
+  (pair,) = [studies for studies in found.values() if len(studies) > 1]
+  assert pair[0][0]['ef'] == pair[1][0]['ef']
+  assert not np.array_equal(pair[0][1], pair[1][1])
 
 
 def test_labels_are_one_row_for_each_study(written):
