@@ -1,11 +1,12 @@
 """The image pool of CycleGAN (Shrivastava et al. 2017, §2.3) as arrays."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from jax import lax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Key
 
 from echogan_jax.shapes import Image
 
@@ -13,8 +14,8 @@ from echogan_jax.shapes import Image
 class Pool(struct.PyTreeNode):
   """Fakes of earlier steps; a capacity of 0 switches the pool off."""
 
-  images: Float[Array | np.ndarray, 'capacity height width 1']
-  count: Int[Array | np.ndarray, '']  # images received while not yet full
+  images: Any  # float [capacity, height, width, 1]
+  count: Any  # int: images received while not yet full
 
 
 def create(capacity: int, size: int) -> Pool:

@@ -25,9 +25,9 @@ class Player(struct.PyTreeNode):
 
 
 class TrainState(struct.PyTreeNode):
-  """Everything that changes during training."""
+  """Everything that changes during training; on disk, host arrays."""
 
-  step: Int[Array, '']
+  step: Any  # int; JAX fills leaves with what it likes, so no shape is said
   generators: Player
   discriminators: Player
   ema: PyTree  # exponential moving average of the generators' params
