@@ -75,7 +75,7 @@ oninput="this.previousElementSibling.style.clipPath =
 'inset(0 0 0 ' + this.value + '%)'">
 <div class="ends"><span>input</span><span>enhanced</span></div></div>{% endif %}
 
-{% if cases %}<h2>Frames it never saw</h2>
+{% if cases %}<h2>Input, enhanced, truth</h2>
 {% for case in cases %}<figure class="row">{% for label, source in case %}
 <div><img src="{{ source }}" alt="{{ label }}"><br>{{ label }}</div>
 {% endfor %}</figure>{% endfor %}{% endif %}
