@@ -104,18 +104,24 @@ def _cases(
   model,
 ) -> Iterator:
   from echogan_jax.metrics import Case
+  from echogan_jax.training.enhancer import BATCH
 
-  for row in tqdm.tqdm(rows, desc='evaluate', unit='frame'):
-    frame = np.asarray(Image.open(data / row['path']))[None]
-    frame = resize(frame, model.size)
-    place = Sector.from_json(row['sector'])
-    inside = crop_mask(place, model.size)
-    enhanced = model.translate(frame, inside)
-    case = Case(frame[0], enhanced[0], inside)
-    path = truth and truth / f'{row["source_sha256"]}.npz'
-    if path and path.exists():
-      case = _with_truth(case, path, int(row['frame']), place)
-    yield case
+  bar = tqdm.tqdm(total=len(rows), desc='evaluate', unit='frame')
+  for first in range(0, len(rows), BATCH):
+    part = rows[first : first + BATCH]
+    places = [Sector.from_json(row['sector']) for row in part]
+    frames = [np.asarray(Image.open(data / row['path'])) for row in part]
+    frames = np.concatenate([resize(f[None], model.size) for f in frames])
+    inside = np.stack([crop_mask(place, model.size) for place in places])
+    enhanced = model.translate(frames, inside)
+    cases = map(Case, frames, enhanced, inside)
+    for row, place, case in zip(part, places, cases, strict=True):
+      path = truth and truth / f'{row["source_sha256"]}.npz'
+      if path and path.exists():
+        case = _with_truth(case, path, int(row['frame']), place)
+      bar.update()
+      yield case
+  bar.close()
 
 
 def _with_truth(case, path: pathlib.Path, number: int, place: Sector):

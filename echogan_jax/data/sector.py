@@ -146,15 +146,22 @@ def crop_mask(sector: Sector, size: int) -> Bool[np.ndarray, 'size size']:
 
 
 def _cut(frames: np.ndarray, sector: Sector) -> np.ndarray:
-  x0, y0, side = sector.box
+  side = sector.box[2]
   square = np.zeros((len(frames), side, side), frames.dtype)
-  top, left = max(y0, 0), max(x0, 0)
-  bottom = min(y0 + side, sector.height)
-  right = min(x0 + side, sector.width)
-  square[:, top - y0 : bottom - y0, left - x0 : right - x0] = frames[
-    :, top:bottom, left:right
-  ]
+  in_frame, in_square = _overlap(sector)
+  square[in_square] = frames[in_frame]
   return square
+
+
+def _overlap(sector: Sector) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+  """Return where frames and square overlap, in the grid of each."""
+  x0, y0, side = sector.box
+  top, left = max(y0, 0), max(x0, 0)
+  bottom, right = min(y0 + side, sector.height), min(x0 + side, sector.width)
+  return (
+    np.s_[:, top:bottom, left:right],
+    np.s_[:, top - y0 : bottom - y0, left - x0 : right - x0],
+  )
 
 
 def resize(frames: np.ndarray, size: int) -> np.ndarray:
@@ -191,15 +198,12 @@ def paste(
     strength: 0 gives the input back, 1 the full change.
   """
   change = (after.astype(np.float32) - before) * strength
-  x0, y0, side = sector.box
-  change = resize(change, side)
-  top, left = max(y0, 0), max(x0, 0)
-  bottom, right = min(y0 + side, sector.height), min(x0 + side, sector.width)
-  inside = sector.mask()[top:bottom, left:right]
+  change = resize(change, sector.box[2])
+  in_frame, in_square = _overlap(sector)
+  inside = sector.mask()[in_frame[1:]]
   result = frames.copy()
-  window = result[:, top:bottom, left:right]
-  grey = luma(window)
-  moved = grey + change[:, top - y0 : bottom - y0, left - x0 : right - x0]
+  window = result[in_frame]
+  moved = luma(window) + change[in_square]
   moved = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
   if window.ndim == 4:
     moved, inside = moved[..., None], inside[..., None]

@@ -9,7 +9,7 @@ import logging
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -93,16 +93,13 @@ def _hush() -> None:
   """
   for name in ('absl', 'asyncio'):
     logging.getLogger(name).setLevel(logging.CRITICAL)
-  sys.excepthook = _but_closed_loops(sys.__excepthook__)
+  sys.excepthook = _but_closed_loops
   sys.unraisablehook = lambda unraisable: None
 
 
-def _but_closed_loops(hook: Callable[..., None]) -> Callable[..., None]:
-  def filtered(kind: type, error: BaseException, trace: Any) -> None:
-    if str(error) != 'Event loop is closed':
-      hook(kind, error, trace)
-
-  return filtered
+def _but_closed_loops(kind: type, error: BaseException, trace: Any) -> None:
+  if str(error) != 'Event loop is closed':
+    sys.__excepthook__(kind, error, trace)
 
 
 def _cause(error: BaseException) -> str:

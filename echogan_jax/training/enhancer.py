@@ -13,7 +13,7 @@ from echogan_jax import image, models
 from echogan_jax.shapes import GENERATORS
 from echogan_jax.training import checkpoint, recipe
 
-_BATCH = 8  # frames per call; the last is filled up, so one compilation does
+BATCH = 8  # frames per call; the last is filled up, so one compilation does
 
 Frames = UInt8[np.ndarray, 'time size size']
 Masks = Bool[np.ndarray, 'size size'] | Bool[np.ndarray, 'time size size']
@@ -75,16 +75,16 @@ def translator(made: models.Models) -> Translate:
 
   def translate(params: PyTree, frames: Frames, masks: Masks) -> Frames:
     masks = np.broadcast_to(masks, frames.shape)
-    short = -len(frames) % _BATCH
+    short = -len(frames) % BATCH
     fill = ((0, short), (0, 0), (0, 0))
     frames, masks = np.pad(frames, fill), np.pad(masks, fill)
     parts = [
       call(
         params,
-        frames[i : i + _BATCH, ..., None],
-        masks[i : i + _BATCH, ..., None],
+        frames[i : i + BATCH, ..., None],
+        masks[i : i + BATCH, ..., None],
       )
-      for i in range(0, len(frames), _BATCH)
+      for i in range(0, len(frames), BATCH)
     ]
     made = np.concatenate([np.asarray(part) for part in parts])[..., 0]
     return made[: len(made) - short]
