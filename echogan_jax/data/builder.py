@@ -20,7 +20,8 @@ import tensorflow as tf  # noqa: E402
 import tensorflow_datasets as tfds  # noqa: E402
 
 from echogan_jax.command import BadInput  # noqa: E402
-from echogan_jax.data import curate, labels, manifest, sector  # noqa: E402
+from echogan_jax.data import curate, manifest, sector  # noqa: E402
+from echogan_jax.shapes import GRADES  # noqa: E402
 
 # JAX owns the accelerator
 tf.config.set_visible_devices([], 'GPU')
@@ -50,7 +51,7 @@ class EchoQuality(tfds.core.GeneratorBasedBuilder):
           'study': tfds.features.Text(),
           'clip': tfds.features.Text(),
           'frame': np.int32,
-          **dict.fromkeys(labels.GRADES, np.int32),
+          **dict.fromkeys(GRADES, np.int32),
         }
       ),
     )
@@ -96,7 +97,7 @@ def _example(data: pathlib.Path, row: manifest.Row) -> dict[str, object]:
     'study': row['study'],
     'clip': row['clip'],
     'frame': int(row['frame']),
-    **{name: int(row[name] or UNKNOWN) for name in labels.GRADES},
+    **{name: int(row[name] or UNKNOWN) for name in GRADES},
   }
 
 

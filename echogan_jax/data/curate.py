@@ -21,6 +21,7 @@ from echogan_jax.data.clip import Clip
 from echogan_jax.data.files import replacing
 from echogan_jax.data.header import value
 from echogan_jax.data.reject import Rejected
+from echogan_jax.shapes import GRADES
 
 COLUMNS = (
   *('path', 'split', 'domain', 'patient', 'study', 'clip', 'frame', 'view'),
@@ -186,7 +187,7 @@ def _label(name: str, clip: Clip, settings: Settings) -> dict[str, object]:
   domain = row.pop('quality')
   if domain == 'exclude':
     raise Rejected('excluded', 'the labels exclude its study')
-  kept = (*labels.GRADES, *labels.extra(table, COLUMNS), 'view')
+  kept = (*GRADES, *labels.extra(table, COLUMNS), 'view')
   return {'domain': domain} | {k: row.get(k, '') for k in kept}
 
 

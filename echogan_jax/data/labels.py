@@ -7,9 +7,9 @@ import pathlib
 from collections.abc import Iterable, Mapping
 
 from echogan_jax.command import BadInput
+from echogan_jax.shapes import GRADES
 
 QUALITIES = ('low', 'high', 'exclude')
-GRADES = ('la_enlarged', 'ra_enlarged', 'lv_size', 'rv_size', 'lvh')
 
 Labels = dict[str, dict[str, str]]
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from echogan_jax.data import curate, labels, sector
+from echogan_jax.data import curate, sector
+from echogan_jax.shapes import GRADES
 
 
 @pytest.fixture(scope='session')
@@ -24,7 +25,7 @@ def curated(tmp_path_factory):
         frame = fan.mask().astype(np.uint8) * (20 * i + 50)
         (data / path).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(frame).save(data / path)
-        row = dict.fromkeys((*curate.COLUMNS, *labels.GRADES), '')
+        row = dict.fromkeys((*curate.COLUMNS, *GRADES), '')
         row |= {'path': path, 'split': split, 'domain': domain, 'frame': i}
         row |= {'patient': f'{split}{i}', 'study': f's{i}', 'lvh': i % 2}
         row |= {'width': side, 'height': side, 'sector': fan.to_json()}
