@@ -20,9 +20,9 @@ from PIL import Image
 
 from echogan_jax import command
 from echogan_jax.command import BadInput
-from echogan_jax.data import manifest
+from echogan_jax.data import annotation, manifest
 from echogan_jax.data.files import replacing
-from echogan_jax.data.sector import Sector, crop, crop_mask, resize
+from echogan_jax.data.sector import Sector, crop_mask, resize
 from echogan_jax.data.select import SPLITS
 
 
@@ -86,10 +86,8 @@ def _rows(data: pathlib.Path, split: str) -> list[dict[str, str]]:
 
 
 def _truth(path: str, rows: list[dict[str, str]]) -> pathlib.Path:
-  folder = command.existing(path, '--truth')
-  if (folder / 'truth').is_dir():
-    folder = folder / 'truth'
-  if not any((folder / f'{r["source_sha256"]}.npz').exists() for r in rows):
+  folder = annotation.folder(path, '--truth')
+  if not any(annotation.of(folder, row['source_sha256']) for row in rows):
     raise BadInput(
       f'--truth={path}: holds no truth of these frames; give the folder that '
       'phantom wrote for the same studies'
@@ -116,29 +114,14 @@ def _cases(
     enhanced = model.translate(frames, inside)
     cases = map(Case, frames, enhanced, inside)
     for row, place, case in zip(part, places, cases, strict=True):
-      path = truth and truth / f'{row["source_sha256"]}.npz'
-      if path and path.exists():
-        case = _with_truth(case, path, int(row['frame']), place)
+      if path := annotation.of(truth, row['source_sha256']):
+        size, number = len(case.input), int(row['frame'])
+        found = annotation.read(path, [number], place, size)
+        (target,), (labels,) = found['target'], found['anatomy']
+        case = case._replace(target=target, labels=labels)
       bar.update()
       yield case
   bar.close()
-
-
-def _with_truth(case, path: pathlib.Path, number: int, place: Sector):
-  with np.load(path, allow_pickle=False) as found:
-    clean, mask = (found[k][number : number + 1] for k in ('clean', 'mask'))
-  size = len(case.input)
-  labels = np.stack(
-    [
-      crop(np.where(mask == t, 255, 0).astype(np.uint8), place, size)[0]
-      for t in range(1, 6)
-    ]
-  )
-  # a pixel belongs to the tissue that covers most of it, if one covers half
-  labels = np.where(labels.max(0) > 127, labels.argmax(0) + 1, 0)
-  return case._replace(
-    target=crop(clean, place, size)[0], labels=labels.astype(np.uint8)
-  )
 
 
 def _picture(case, path: pathlib.Path) -> None:
@@ -169,9 +152,9 @@ def _print(found: dict, output: pathlib.Path) -> None:
     f'({found["split"]}), checkpoint {found["step"]}:'
   )
   for name, value in found['metrics'].items():
-    print(f'  {name:16s} {value:8.3f}')
+    print(f'  {name:24s} {value:8.3f}')
   for name, reason in found['skipped'].items():
-    print(f'  {name:16s} skipped: {reason}')
+    print(f'  {name:24s} skipped: {reason}')
   print(output / 'metrics.json')
 
 

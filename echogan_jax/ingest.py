@@ -7,6 +7,11 @@ UID counts first, then the innermost folder. Patients are told apart by their
 PatientID and its issuer, or by the outermost folder, and each patient belongs
 to one split only.
 
+--annotations gives tissues (`mask`) and a better machine's picture (`clean`)
+for methods guided by segmentations or trained on pairs; unpaired training
+never needs them. What `phantom` calls truth fits, and is for evaluation only
+unless given here.
+
 OUTPUT.key beside the output is the secret behind the pseudonyms: keep it
 private, and keep it as long as more data may come. OUTPUT/rejected.csv names
 files of the input: it is for you, share the folder without it.
@@ -25,13 +30,13 @@ import secrets
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
 from echogan_jax import command
 from echogan_jax.command import BadInput
-from echogan_jax.data import curate, labels, manifest, select
+from echogan_jax.data import annotation, curate, labels, manifest, select
 from echogan_jax.data.curate import Record, Settings
 
 _FORMATS = ('auto', 'dicom')
@@ -46,17 +51,21 @@ def main(argv: Sequence[str]) -> None:
   """
   settings, workers = _settings(_parse(argv))
   data = settings.data
-  ours = (data, _key_path(data), settings.labels)
+  ours = [data, _key_path(data), settings.labels]
+  if settings.annotations:
+    ours += settings.annotations.glob('*.npz')
   names = select.files(settings.source, skip=ours)
   if not names:
     raise BadInput(f'--input {settings.source} holds no files')
-  records = curate.without_repeats(_process(names, settings, workers))
+  records = manifest.without_repeats(_process(names, settings, workers))
   manifest.write_rejected(data, records)
   if not any(record.rows for record in records):
     count = collections.Counter(record.reason for record in records)
     reasons = ', '.join(f'{n} {reason}' for reason, n in count.most_common())
     where = data / 'rejected.csv'
     raise BadInput(f'no usable clip in {settings.source}: {reasons}; {where}')
+  if settings.annotations and not any(r.annotations for r in records):
+    raise BadInput('--annotations: no file is named for a clip that is used')
   manifest.write(data, records)
   manifest.write_audit(settings, records)
   print('building the TFDS data set', flush=True)
@@ -74,6 +83,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   add('--output', required=True, help='folder to write, created if missing')
   add('--format', default='auto', help='auto or dicom')
   add('--labels', help='default: labels.csv in the input or beside `studies`')
+  add('--annotations', help='folder of <SHA-256 of the clip file>.npz')
   add('--frames_per_clip', type=int, default=1, help='1: the sharpest')
   add('--size', type=int, default=256, help='side of the frames in pixels')
   add('--validation', type=float, default=0.15, help='fraction of patients')
@@ -104,7 +114,9 @@ def _settings(args: argparse.Namespace) -> tuple[Settings, int]:
   if not source.is_dir():
     raise BadInput(f'--input {args.input} is a file: pass the folder')
   data = pathlib.Path(args.output).expanduser().resolve()
-  _check_output(data, source)
+  asked = args.annotations
+  drawn = asked and annotation.folder(asked, '--annotations')
+  _check_output(data, (source, drawn or source))
   table = _labels(source, args.labels)
   labels.read(table)
   settings = Settings(
@@ -121,12 +133,13 @@ def _settings(args: argparse.Namespace) -> tuple[Settings, int]:
     allow_colour=args.allow_colour,
     allow_stills=args.allow_stills,
     recover=args.recover,
+    annotations=drawn,
   )
   return settings, args.workers
 
 
-def _check_output(data: pathlib.Path, source: pathlib.Path) -> None:
-  if source.is_relative_to(data):
+def _check_output(data: pathlib.Path, given: Iterable[pathlib.Path]) -> None:
+  if any(path.is_relative_to(data) for path in given):
     raise BadInput('--output must not be the input or hold it')
   if data.exists() and not data.is_dir():
     raise BadInput(f'--output {data} is a file: name a folder')
@@ -220,6 +233,8 @@ def _report(data: pathlib.Path) -> None:
     f'{data}: {seen["used"]} of {seen["seen"]} files used, '
     f'{seen["rejected"]} rejected (see rejected.csv)'
   )
+  if drawn := audit.get('annotations'):
+    print('annotated: ' + ', '.join(f'{n} {kind}' for kind, n in drawn.items()))
   for part, domains in audit['frames'].items():
     print(f'  {part:10s} ' + ', '.join(f'{n} {d}' for d, n in domains.items()))
     for domain in (d for d, n in domains.items() if not n):

@@ -6,17 +6,21 @@ clips are keyed hashes, and frames are black outside the sector.
 
 import dataclasses
 import hashlib
-import io
 import json
 import pathlib
-from collections.abc import Iterable
 
 import pydicom
-from PIL import Image
 
 from echogan_jax import __version__
 from echogan_jax.command import BadInput
-from echogan_jax.data import deidentify, dicom, labels, sector, select
+from echogan_jax.data import (
+  annotation,
+  deidentify,
+  dicom,
+  labels,
+  sector,
+  select,
+)
 from echogan_jax.data.clip import Clip
 from echogan_jax.data.files import replacing
 from echogan_jax.data.header import value
@@ -47,6 +51,7 @@ class Settings:
     allow_colour: whether colour Doppler is used too.
     allow_stills: whether frames that do not move are used too.
     recover: whether the intact frames of a damaged file are used.
+    annotations: folder of annotations, None for none.
   """
 
   source: pathlib.Path
@@ -62,6 +67,7 @@ class Settings:
   allow_colour: bool = False
   allow_stills: bool = False
   recover: bool = False
+  annotations: pathlib.Path | None = None
 
   @property
   def work(self) -> pathlib.Path:
@@ -70,7 +76,7 @@ class Settings:
 
   def public(self) -> dict[str, object]:
     """Return the settings that tell nothing of places or people."""
-    hidden = ('source', 'data', 'labels', 'key')
+    hidden = ('source', 'data', 'labels', 'key', 'annotations')
     return {k: v for k, v in vars(self).items() if k not in hidden}
 
 
@@ -86,6 +92,7 @@ class Record:
     blackened: whether anything outside the sector was lit and was removed.
     instance: pseudonym of its SOPInstanceUID, of its bytes without one.
     dropped: names of the header's elements that were left behind.
+    annotations: SHA-256 of its frames' annotations, by their path.
   """
 
   source: str
@@ -95,6 +102,7 @@ class Record:
   blackened: bool = False
   instance: str = ''
   dropped: list[str] = dataclasses.field(default_factory=list)
+  annotations: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def process(name: str, settings: Settings) -> Record:
@@ -103,6 +111,9 @@ def process(name: str, settings: Settings) -> Record:
   Args:
     name: the file, relative to `settings.source`.
     settings: of this run.
+
+  Raises:
+    BadInput: its annotations cannot be used.
   """
   source = settings.source / name
   try:
@@ -111,13 +122,18 @@ def process(name: str, settings: Settings) -> Record:
   except OSError as error:
     detail = f'cannot be opened: {error.strerror}'
     return Record(source=name, reason='not_dicom', detail=detail)
-  asked = (name, sha256, settings.public(), __version__)
+  drawn = annotation.of(settings.annotations, sha256)
+  seen = (sha256, annotation.digest(drawn))
+  asked = (name, seen, settings.public(), __version__)
   token = deidentify.pseudonym(settings.key, 'work', json.dumps(asked))
   done = settings.work / f'{token}.json'
   if done.exists():
-    return Record(**json.loads(done.read_text(encoding='utf-8')))
+    record = Record(**json.loads(done.read_text(encoding='utf-8')))
+    # a run without them in between has removed them
+    if all((settings.data / path).exists() for path in record.annotations):
+      return record
   try:
-    record = _curate(name, sha256, settings)
+    record = _curate(name, sha256, settings, drawn)
   except Rejected as error:
     record = Record(source=name, reason=error.reason, detail=error.detail)
   if record.rows:  # a rejection may end with the next codec installed
@@ -125,7 +141,9 @@ def process(name: str, settings: Settings) -> Record:
   return record
 
 
-def _curate(name: str, sha256: str, settings: Settings) -> Record:
+def _curate(
+  name: str, sha256: str, settings: Settings, drawn: pathlib.Path | None
+) -> Record:
   clip = dicom.read(settings.source / name, recover=settings.recover)
   # a name from an old disk need not be valid text
   name = name.encode('utf-8', 'backslashreplace').decode()
@@ -155,9 +173,7 @@ def _curate(name: str, sha256: str, settings: Settings) -> Record:
   rows = []
   for index, frame in zip(chosen, frames, strict=True):
     path = f'{row["split"]}/{row["domain"]}/{row["clip"]}_{index}.png'
-    png = io.BytesIO()
-    Image.fromarray(frame).save(png, 'PNG')
-    write(settings.data / 'frames' / path, png.getvalue())
+    write(settings.data / 'frames' / path, annotation.png(frame))
     rows.append(row | {'path': f'frames/{path}', 'frame': index})
   instance = _value(clip, 'SOPInstanceUID') or sha256
   # a frame carries no header, so no element is kept
@@ -168,6 +184,7 @@ def _curate(name: str, sha256: str, settings: Settings) -> Record:
     blackened=bool(grey[chosen][:, ~inside].any()),
     instance=deidentify.pseudonym(settings.key, 'instance', instance),
     dropped=deidentify.dropped(header, keep=()),
+    annotations=annotation.write(drawn, settings.data, rows, found, len(grey)),
   )
 
 
@@ -230,22 +247,3 @@ def write(path: pathlib.Path, content: bytes) -> None:
   """Write a file whole or not at all, with its folders."""
   with replacing(path) as part:
     part.write_bytes(content)
-
-
-def without_repeats(records: Iterable[Record]) -> list[Record]:
-  """Return the records with repeated clips rejected, the first one stays.
-
-  A repeat has the bytes of an earlier file, or its instance UID under another
-  patient, which could put one heart on both sides of the split.
-  """
-  clips, owners, kept = set(), {}, []
-  for record in records:
-    if record.rows:
-      clip, patient = record.rows[0]['clip'], record.rows[0]['patient']
-      owner = owners.setdefault(record.instance, patient)
-      if clip in clips or owner != patient:
-        why = {'reason': 'duplicate', 'detail': 'the clip of an earlier file'}
-        record = Record(source=record.source, **why)
-      clips.add(clip)
-    kept.append(record)
-  return kept

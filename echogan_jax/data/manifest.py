@@ -1,4 +1,4 @@
-"""The tables of a curated data set: manifest, rejections, audit."""
+"""The tables of a curated data set: what is in it, what is not, and why."""
 
 import collections
 import csv
@@ -6,11 +6,11 @@ import hashlib
 import io
 import json
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from echogan_jax import __version__
 from echogan_jax.command import BadInput
-from echogan_jax.data import curate, labels, select
+from echogan_jax.data import annotation, curate, labels, select
 from echogan_jax.data.curate import Record, Settings
 from echogan_jax.shapes import DOMAINS
 
@@ -28,12 +28,18 @@ def read(data: pathlib.Path) -> list[Row]:
 
 
 def fingerprint(data: pathlib.Path) -> str:
-  """Return the SHA-256 of the manifest, which stands for the data set.
+  """Return the hash that stands for a data set, annotations included.
+
+  It is the SHA-256 of the manifest, followed by the table of annotations
+  where there is one.
 
   Raises:
     BadInput: the folder is not what `ingest` writes.
   """
-  return hashlib.sha256(_bytes(data)).hexdigest()
+  digest, more = hashlib.sha256(_bytes(data)), data / 'annotations.csv'
+  if more.exists():
+    digest.update(more.read_bytes())
+  return digest.hexdigest()
 
 
 def _bytes(data: pathlib.Path) -> bytes:
@@ -47,18 +53,54 @@ def _bytes(data: pathlib.Path) -> bytes:
     ) from error
 
 
+def without_repeats(records: Iterable[Record]) -> list[Record]:
+  """Return the records with repeated clips rejected, the first one stays.
+
+  A repeat has the bytes of an earlier file, or its instance UID under another
+  patient, which could put one heart on both sides of the split.
+  """
+  clips, owners, kept = set(), {}, []
+  for record in records:
+    if record.rows:
+      clip, patient = record.rows[0]['clip'], record.rows[0]['patient']
+      owner = owners.setdefault(record.instance, patient)
+      if clip in clips or owner != patient:
+        why = {'reason': 'duplicate', 'detail': 'the clip of an earlier file'}
+        record = Record(source=record.source, **why)
+      clips.add(clip)
+    kept.append(record)
+  return kept
+
+
 def write(data: pathlib.Path, records: Iterable[Record]) -> None:
-  """Write the manifest, then remove the frames that it does not name."""
+  """Write the manifest, then remove the pictures that nothing names.
+
+  Annotations have a table of their own, `annotations.csv`, if there are any:
+  the manifest is the same with and without.
+  """
+  records = list(records)
   rows = [row for record in records for row in record.rows]
   columns = dict.fromkeys((*curate.COLUMNS, *rows[0]))
   curate.write(data / 'manifest.csv', _table(list(columns), rows))
-  named = {data / str(row['path']) for row in rows}
-  for path in sorted((data / 'frames').rglob('*'), reverse=True):
-    if path.is_dir():
-      if not any(path.iterdir()):
-        path.rmdir()
-    elif path not in named:
-      path.unlink()
+  digests = {k: v for r in records for k, v in r.annotations.items()}
+  drawn = [{'path': k, 'sha256': digests[k]} for k in sorted(digests)]
+  if drawn:
+    table = _table(['path', 'sha256'], drawn)
+    curate.write(data / 'annotations.csv', table)
+  else:
+    (data / 'annotations.csv').unlink(missing_ok=True)
+  _remove_others(data, {str(row['path']) for row in [*rows, *drawn]})
+
+
+def _remove_others(data: pathlib.Path, named: Collection[str]) -> None:
+  folders = [kind.folder for kind in annotation.KINDS.values()]
+  for top in (data / name for name in ('frames', *folders)):
+    for path in (*sorted(top.rglob('*'), reverse=True), top):
+      if path.is_dir():
+        if not any(path.iterdir()):
+          path.rmdir()
+      elif path.relative_to(data).as_posix() not in named:
+        path.unlink(missing_ok=True)
 
 
 def write_rejected(data: pathlib.Path, records: Iterable[Record]) -> None:
@@ -113,5 +155,11 @@ def write_audit(settings: Settings, records: Sequence[Record]) -> None:
       'inside_the_sector': 'not searched for',
     },
   }
+  if settings.annotations:
+    written = [path for record in used for path in record.annotations]
+    audit['annotations'] = {
+      kind: sum(path.startswith(f'{folder}/') for path in written)
+      for kind, (_, folder, _) in annotation.KINDS.items()
+    }
   text = json.dumps(audit, indent=2) + '\n'
   curate.write(settings.data / 'audit.json', text.encode())

@@ -7,19 +7,24 @@ have seen, and no iterator has to be saved.
 import functools
 import pathlib
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+import numpy as np
 
 from echogan_jax.command import BadInput
+from echogan_jax.data import balance as balancing
 from echogan_jax.data import builder, manifest
 from echogan_jax.data.builder import tf
-from echogan_jax.shapes import DOMAINS, Batch, Frames
+from echogan_jax.shapes import DOMAINS, GRADES, Batch, Frames
 
 _FOREVER = 2**62
 _PARALLEL = {'num_parallel_calls': tf.data.AUTOTUNE, 'deterministic': True}
+_PICTURES = ('image', 'mask')
+_CODES = ('mask', 'anatomy')
 
 
 def fingerprint(dir: str | pathlib.Path) -> str:
-  """Return the hash that stands for a data set: its manifest's SHA-256.
+  """Return the hash that stands for a data set, see `manifest`.
 
   Raises:
     BadInput: the folder is not what `ingest` writes.
@@ -37,11 +42,15 @@ def batches(
   split: str = 'train',
   seed: int,
   start_step: int,
+  extras: frozenset[str] = frozenset(),
+  balance: Sequence[str] = (),
+  paired: bool = False,
 ) -> Iterator[Batch]:
   """Return endless batches, from the one of `start_step` on.
 
   The domains are independent streams. In each, epoch follows epoch without a
-  gap, and every epoch is a new shuffle that holds each frame once.
+  gap, and every epoch is a new shuffle of as many frames as there are: each
+  once, or with `balance` and `paired` as its weight says.
 
   Args:
     dir: what `ingest` wrote.
@@ -55,29 +64,37 @@ def batches(
     split: `train`, `validation` or `test`.
     seed: of shuffle and augmentation.
     start_step: the first batch.
+    extras: of `grades` and `anatomy`, what else the frames shall hold.
+    balance: grades that shall be as frequent in one domain as in the other.
+    paired: the high images are the targets of the low ones, pixel by pixel;
+      low frames without a target are left out, and nothing is balanced.
 
   Returns:
     an iterator of {'low': Frames, 'high': Frames}, uint8
-    [batch_size, size, size, 1].
+    [batch_size, size, size, 1]; grades are int32 [batch_size, 5].
 
   Raises:
     BadInput: the data cannot give such batches.
   """
   if augment['zoom'] < 1:
     raise BadInput('config.data.augment.zoom must be at least 1')
-  start = start_step * batch_size
-  streams = {}
-  found = _records(pathlib.Path(dir), split, at_least=batch_size)
+  data, start = pathlib.Path(dir), start_step * batch_size
+  pictures = (*_PICTURES, *(extras & {'anatomy'}), *['target'] * paired)
+  domains = DOMAINS[:1] if paired else DOMAINS
+  found = builder.records(data, split, domains, pictures, batch_size)
+  fields = {'size': size, 'pictures': pictures, 'grades': 'grades' in extras}
+  weights, streams = _weights(found, balance, paired), {}
   for domain, (records, count) in found.items():
     order, change = (
       zlib.crc32(f'{seed}/{domain}/{use}'.encode())
       for use in ('shuffle', 'augment')
     )
-    example = functools.partial(_example, seed=change, size=size, **augment)
-    stream = _epochs(records, count, shuffle_buffer, seed=order, start=start)
+    example = functools.partial(_example, seed=change, **fields, **augment)
+    drawn = _draw(records, weights.get(domain))
+    stream = _epochs(drawn, count, shuffle_buffer, seed=order, start=start)
     stream = stream.enumerate(start).map(example, **_PARALLEL)
     streams[domain] = stream.batch(batch_size, drop_remainder=True)
-  return _numpy(tf.data.Dataset.zip(streams).prefetch(2))
+  return _numpy(tf.data.Dataset.zip(streams).prefetch(2), paired)
 
 
 def examples(
@@ -98,48 +115,79 @@ def examples(
   size = size or int(manifest.read(data)[0]['width'])
 
   def example(record):
-    return _resize(_decode(record), size)
+    return _resize(builder.pictures(record, _PICTURES), size)
 
   streams = {
     domain: records.take(limit).map(example, **_PARALLEL).batch(limit)
-    for domain, (records, _) in _records(data, split).items()
+    for domain, (records, _) in builder.records(data, split, DOMAINS).items()
   }
   return next(_numpy(tf.data.Dataset.zip(streams)))
 
 
-def _numpy(dataset: tf.data.Dataset) -> Iterator[Batch]:
+def _numpy(dataset: tf.data.Dataset, paired: bool = False) -> Iterator[Batch]:
   options = tf.data.Options()
   options.deterministic = True
-  return dataset.with_options(options).as_numpy_iterator()
+  found = dataset.with_options(options).as_numpy_iterator()
+  return map(_pair if paired else _frames, found)
 
 
-def _records(
-  data: pathlib.Path, split: str, at_least: int = 1
-) -> dict[str, tuple[tf.data.Dataset, int]]:
-  """Return the serialised records of both domains and how many they are."""
-  splits = builder.load(data).info.splits
-  found = {}
-  for domain in DOMAINS:
-    name = f'{split}_{domain}'
-    if name not in splits:
-      counts = ', '.join(f'{k} {v.num_examples}' for k, v in splits.items())
-      raise BadInput(
-        f'{data}: the {split} split has no {domain} frames (there are '
-        f'{counts}): ingest more patients, or change its --seed'
-      )
-    count = splits[name].num_examples
-    if count < at_least:
-      raise BadInput(
-        f'{data}: only {count} {domain} frames in the {split} split, too few '
-        f'for config.data.batch_size={at_least}: add data or lower it'
-      )
-    files = [str(path) for path in splits[name].filepaths]
-    found[domain] = tf.data.TFRecordDataset(files), count
-  return found
+def _frames(batch: dict[str, dict]) -> Batch:
+  return {domain: Frames(**found) for domain, found in batch.items()}
+
+
+def _pair(batch: dict[str, dict]) -> Batch:
+  target = batch['low'].pop('target')
+  low = Frames(**batch['low'])
+  return {'low': low, 'high': low._replace(image=target)}
+
+
+def _weights(
+  found: builder.Records, grades: Sequence[str], paired: bool
+) -> dict[str, np.ndarray]:
+  """Return how often to draw each record, in file order; {} for once each."""
+
+  def there(record):
+    return tf.reduce_any(builder.pictures(record, ['target'])['target'] > 0)
+
+  if paired:  # both domains hold the same frames: they are balanced
+    shown = _scan(found['low'][0], there)
+    if not shown.any():
+      raise BadInput('config.data.paired: no low frame has a target')
+    return {'low': shown / shown.mean()}
+  if not grades:
+    return {}
+  for name in set(grades) - set(GRADES):
+    known = ', '.join(GRADES)
+    raise BadInput(f'config.data.balance: {name} is none of {known}')
+  classes = functools.partial(builder.numbers, names=grades)
+  labels = {d: _scan(records, classes) for d, (records, _) in found.items()}
+  return balancing.weights(labels, grades)
+
+
+def _scan(records: tf.data.Dataset, read: Callable) -> np.ndarray:
+  return np.stack(list(records.map(read, **_PARALLEL).as_numpy_iterator()))
+
+
+def _draw(
+  records: tf.data.Dataset, weights: np.ndarray | None
+) -> Callable[[tf.Tensor], tf.data.Dataset]:
+  """Return the draw of an epoch's records, from its own seed."""
+
+  def draw(seed):
+    u = tf.random.stateless_uniform([], (seed, 1), dtype=tf.float64)
+    ends = tf.floor(balancing.cumulative(weights) + u)
+    ends = tf.cast(tf.minimum(ends, len(weights)), tf.int64)
+    times = ends - tf.concat([[0], ends[:-1]], 0)
+    times = tf.data.Dataset.from_tensor_slices(times)
+    return tf.data.Dataset.zip(records, times).flat_map(
+      lambda record, n: tf.data.Dataset.from_tensors(record).repeat(n)
+    )
+
+  return (lambda seed: records) if weights is None else draw
 
 
 def _epochs(
-  records: tf.data.Dataset, count: int, buffer: int, *, seed: int, start: int
+  draw: Callable, count: int, buffer: int, *, seed: int, start: int
 ) -> tf.data.Dataset:
   """Return epoch after epoch of shuffled records, from index `start` on."""
   first, skip = divmod(start, count)
@@ -148,47 +196,51 @@ def _epochs(
     own = tf.random.stateless_uniform(
       [], (seed, number), minval=None, maxval=None, dtype=tf.int64
     )
-    return records.shuffle(buffer, own, reshuffle_each_iteration=False)
+    return draw(own).shuffle(buffer, own, reshuffle_each_iteration=False)
 
   # still serialised here: what is skipped is never decoded
   return tf.data.Dataset.range(first, _FOREVER).flat_map(epoch).skip(skip)
 
 
-def _decode(record: tf.Tensor) -> Frames:
-  text = tf.io.FixedLenFeature([], tf.string)
-  found = tf.io.parse_single_example(record, {'image': text, 'mask': text})
-  return Frames(*(tf.io.decode_png(found[k], channels=1) for k in found))
+def _resize(pictures: dict[str, tf.Tensor], size: int) -> dict[str, tf.Tensor]:
+  """Scale as `sector.resize` does; what names its values keeps them."""
 
+  def scaled(name: str) -> tf.Tensor:
+    if name in _CODES:
+      return tf.image.resize(pictures[name], (size, size), 'nearest')
+    grey = tf.image.resize(pictures[name], (size, size), antialias=True)
+    return tf.cast(tf.round(grey), tf.uint8)
 
-def _resize(frames: Frames, size: int) -> Frames:
-  """Scale as `sector.resize` does; the mask keeps its two values."""
-
-  def scaled() -> Frames:
-    image = tf.image.resize(frames.image, (size, size), antialias=True)
-    image = tf.cast(tf.round(image), tf.uint8)
-    return Frames(image, tf.image.resize(frames.mask, (size, size), 'nearest'))
-
-  same = tf.reduce_all(tf.equal(tf.shape(frames.image)[:2], size))
-  result = tf.cond(same, lambda: frames, scaled)
-  return Frames(*(tf.ensure_shape(each, (size, size, 1)) for each in result))
+  same = tf.reduce_all(tf.equal(tf.shape(pictures['image'])[:2], size))
+  result = tf.cond(
+    same, lambda: pictures, lambda: {name: scaled(name) for name in pictures}
+  )
+  return {k: tf.ensure_shape(v, (size, size, 1)) for k, v in result.items()}
 
 
 def _example(
   index: tf.Tensor,
   record: tf.Tensor,
   *,
+  pictures: Collection[str],
+  grades: bool,
   seed: int,
   size: int,
   zoom: float,
   flip: bool,
-) -> Frames:
+) -> dict[str, tf.Tensor]:
   """Decode, then enlarge, crop and mirror as (seed, index) decides."""
-  large = round(size * zoom)
-  both = tf.concat(_resize(_decode(record), large), axis=-1)
+  large, layers = round(size * zoom), len(pictures)
+  found = _resize(builder.pictures(record, pictures), large)
+  every = tf.concat([found[name] for name in pictures], axis=-1)
   draw = tf.random.stateless_uniform([3], (seed, index))
   if large > size:
     corner = tf.cast(draw[:2] * (large - size + 1), tf.int32)
-    both = tf.slice(both, [corner[0], corner[1], 0], [size, size, 2])
+    every = tf.slice(every, [*tf.unstack(corner), 0], [size, size, layers])
   if flip:
-    both = tf.cond(draw[2] < 0.5, lambda: both, lambda: both[:, ::-1])
-  return Frames(*tf.split(tf.ensure_shape(both, (size, size, 2)), 2, axis=-1))
+    every = tf.cond(draw[2] < 0.5, lambda: every, lambda: every[:, ::-1])
+  every = tf.ensure_shape(every, (size, size, layers))
+  result = dict(zip(pictures, tf.split(every, layers, axis=-1), strict=True))
+  if grades:
+    result['grades'] = builder.numbers(record, GRADES)
+  return result

@@ -75,6 +75,50 @@ def test_a_changed_manifest_is_stale_until_built(data, tmp_path):
   assert 'test_low' not in builder.load(copy).info.splits
 
 
+def test_annotations_are_features_where_there_are_any(data, curated, capfd):
+  there = curated(COUNTS, annotated=2)
+  builder.build(there)
+  assert capfd.readouterr() == ('', '')
+  assert not {'anatomy', 'target'} & set(builder.load(data).info.features)
+  seen = 0
+  for example in builder.load(there).as_dataset('train_low'):
+    tissue, target = (example[k].numpy() for k in ('anatomy', 'target'))
+    image, number = example['image'].numpy(), int(example['frame'])
+    if number < 2:
+      np.testing.assert_array_equal(image, 40 * tissue + number)
+      np.testing.assert_array_equal(target, 255 - image)
+    else:
+      assert (tissue.min(), target.max()) == (255, 0)
+      assert tissue.shape == target.shape == image.shape
+    seen += 1
+  assert seen == 3
+
+
+def test_one_kind_of_annotation(curated):
+  folder = curated({('train', 'low'): 2}, annotated=1)
+  shutil.rmtree(folder / 'targets')
+  builder.build(folder)
+  features = set(builder.load(folder).info.features)
+  assert 'anatomy' in features
+  assert 'target' not in features
+
+
+def test_added_annotations_are_stale_until_built(data, tmp_path):
+  copy = shutil.copytree(data, tmp_path / 'copy')
+  path = copy / 'anatomy' / 'train' / 'low' / 'low0_0.png'
+  path.parent.mkdir(parents=True)
+  Image.fromarray(np.full((32, 32), 3, np.uint8)).save(path)
+  (copy / 'annotations.csv').write_text('path,sha256\na,b\n')
+  with pytest.raises(BadInput, match='echogan_jax.ingest'):
+    builder.load(copy)
+  builder.build(copy)
+  levels = [
+    int(example['anatomy'].numpy().max())
+    for example in builder.load(copy).as_dataset('train_low')
+  ]
+  assert sorted(levels) == [3, 255, 255]
+
+
 def test_building_prints_nothing(curated, capfd):
   builder.build(curated({('train', 'low'): 1}))
   assert capfd.readouterr() == ('', '')

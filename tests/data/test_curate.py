@@ -3,7 +3,8 @@ import pytest
 
 from echogan_jax.command import BadInput
 from echogan_jax.data import labels, select
-from echogan_jax.data.curate import Record, without_repeats
+from echogan_jax.data.curate import Record
+from echogan_jax.data.manifest import without_repeats
 from echogan_jax.data.reject import Rejected
 
 SHARES = {'seed': 0, 'validation': 0.15, 'test': 0.15}

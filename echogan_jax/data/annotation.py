@@ -1,0 +1,214 @@
+"""Annotations: the tissues drawn in a clip, and the clip a better machine saw.
+
+They lie in a folder as `<SHA-256 of the clip's file>.npz` with any of `mask`,
+the tissue of each pixel (see `shapes`), and `clean`, the same frames in grey,
+both uint8 [time, height, width] in the pixel grid of the clip. A frame whose
+mask is 255 everywhere is not drawn. `ingest` writes what belongs to its
+frames below DATA/anatomy and DATA/targets, under the frames' own names.
+"""
+
+import hashlib
+import io
+import pathlib
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from echogan_jax.command import BadInput, existing
+from echogan_jax.data.files import replacing
+from echogan_jax.data.sector import Sector, crop
+from echogan_jax.shapes import TISSUES, UNDRAWN
+
+
+class Kind(NamedTuple):
+  """One kind of annotation.
+
+  Attributes:
+    array: its name in the file that is read.
+    folder: where its pictures are written, below the data.
+    blank: level of the picture that stands for none.
+  """
+
+  array: str
+  folder: str
+  blank: int
+
+
+KINDS = {
+  'anatomy': Kind('mask', 'anatomy', UNDRAWN),
+  'target': Kind('clean', 'targets', 0),
+}
+_DAMAGE = (OSError, EOFError, ValueError, RuntimeError)
+_DAMAGE += (zipfile.BadZipFile, zlib.error)
+
+
+def folder(path: str, flag: str) -> pathlib.Path:
+  """Return where the files lie: the folder, or `truth` in it.
+
+  Args:
+    path: as a person gave it; `phantom` writes the files to OUT/truth.
+    flag: which flag it was given to.
+
+  Raises:
+    BadInput: nothing is there.
+  """
+  found = existing(path, flag).resolve()
+  return found / 'truth' if (found / 'truth').is_dir() else found
+
+
+def of(folder: pathlib.Path | None, sha256: str) -> pathlib.Path | None:
+  """Return the annotations of a clip, None where there are none."""
+  path = folder and folder / f'{sha256}.npz'
+  return path if path and path.exists() else None
+
+
+def digest(path: pathlib.Path | None) -> str | None:
+  """Return the SHA-256 of a file's bytes, None for no file."""
+  if path is None:
+    return None
+  with path.open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def read(
+  path: pathlib.Path,
+  numbers: Sequence[int],
+  place: Sector,
+  size: int,
+  *,
+  length: int | None = None,
+) -> dict[str, list[UInt8[np.ndarray, 'size size'] | None]]:
+  """Return what is annotated of some frames of a clip, cropped as they are.
+
+  Args:
+    path: the annotations of the clip.
+    numbers: which frames.
+    place: the clip's sector.
+    size: side of the result in pixels.
+    length: of the clip in frames, None if unknown.
+
+  Returns:
+    by kind, a picture for each frame, None in place of what is not there.
+
+  Raises:
+    BadInput: the file is damaged or does not fit the clip.
+  """
+  arrays = _load(path)
+  shape = (length or '?', place.height, place.width)
+  for name, array in arrays.items():
+    fits = array.ndim == 3 and array.shape[1:] == shape[1:]
+    if array.dtype != np.uint8 or not fits or length not in (None, len(array)):
+      raise BadInput(
+        f'{path}: {name} is {array.dtype} {list(array.shape)}, the clip needs '
+        f'uint8 {list(shape)}: correct or remove the file'
+      )
+    if max(numbers) >= len(array):
+      raise BadInput(f'{path}: {name} ends before frame {max(numbers)}')
+  result = {kind: [None] * len(numbers) for kind in KINDS}
+  if 'mask' in arrays:
+    drawn = [_tissues(arrays['mask'][n], place, size, path) for n in numbers]
+    result['anatomy'] = drawn
+  if 'clean' in arrays:
+    result['target'] = list(crop(arrays['clean'][numbers], place, size))
+  return result
+
+
+def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
+  names = [kind.array for kind in KINDS.values()]
+  try:
+    with path.open('rb') as file, np.load(file, allow_pickle=False) as found:
+      arrays = {name: found[name] for name in names if name in found}
+  except (*_DAMAGE, TypeError, AttributeError) as error:  # a lone .npy array
+    why = ' '.join(str(error).split())
+    raise BadInput(
+      f'{path} cannot be read as annotations ({why}): write it again, or '
+      'remove it to use its clip without'
+    ) from error
+  if not arrays:
+    raise BadInput(f'{path} holds neither of the arrays {" and ".join(names)}')
+  return arrays
+
+
+def _tissues(
+  mask: np.ndarray, place: Sector, size: int, path: pathlib.Path
+) -> np.ndarray | None:
+  """Return one mask in the grid of the crop; None if nothing is drawn."""
+  drawn = mask != UNDRAWN
+  if not drawn.any():
+    return None
+  if not drawn.all() or mask.max() >= TISSUES:
+    raise BadInput(
+      f'{path}: mask holds {mask.max()}: a frame is drawn whole in 0 to '
+      f'{TISSUES - 1}, or {UNDRAWN} everywhere'
+    )
+  each = [np.where(mask == t, 255, 0) for t in range(1, TISSUES)]
+  cover = crop(np.stack(each).astype(np.uint8), place, size)
+  # a pixel belongs to the tissue that covers most of it, if one covers half
+  most = np.where(cover.max(0) > 127, cover.argmax(0) + 1, 0)
+  return most.astype(np.uint8)
+
+
+def beside(path: str, kind: str) -> str:
+  """Return the path of a frame's annotation, relative to the data.
+
+  Args:
+    path: of the frame, as the manifest has it.
+    kind: of `KINDS`.
+  """
+  name = pathlib.PurePosixPath(path)
+  return pathlib.PurePosixPath(KINDS[kind].folder, *name.parts[1:]).as_posix()
+
+
+def kinds(data: pathlib.Path) -> list[str]:
+  """Return which kinds of annotation a data set has."""
+  return [name for name in KINDS if (data / KINDS[name].folder).is_dir()]
+
+
+def png(picture: UInt8[np.ndarray, 'height width']) -> bytes:
+  """Return a grey picture as a PNG file."""
+  file = io.BytesIO()
+  Image.fromarray(picture).save(file, 'PNG')
+  return file.getvalue()
+
+
+def write(
+  path: pathlib.Path | None,
+  data: pathlib.Path,
+  rows: Sequence[Mapping[str, object]],
+  place: Sector,
+  length: int,
+) -> dict[str, str]:
+  """Write what is annotated of a clip's frames below the data.
+
+  Args:
+    path: the annotations of the clip, None for none.
+    data: the folder that is written.
+    rows: of the manifest, one for each frame.
+    place: the clip's sector.
+    length: of the clip in frames.
+
+  Returns:
+    the SHA-256 of every file written, by its path relative to the data.
+
+  Raises:
+    BadInput: the file is damaged or does not fit the clip.
+  """
+  if path is None:
+    return {}
+  numbers, size = [int(row['frame']) for row in rows], int(rows[0]['width'])
+  found = read(path, numbers, place, size, length=length)
+  written = {}
+  for kind, pictures in found.items():
+    for row, picture in zip(rows, pictures, strict=True):
+      if picture is None:
+        continue
+      name, content = beside(str(row['path']), kind), png(picture)
+      with replacing(data / name) as part:
+        part.write_bytes(content)
+      written[name] = hashlib.sha256(content).hexdigest()
+  return written
