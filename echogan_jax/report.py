@@ -21,8 +21,13 @@ from echogan_jax import command
 from echogan_jax.command import BadInput
 from echogan_jax.data.files import replacing
 
-_BETTER = {'psnr': 'higher', 'ssim': 'higher', 'gcnr': 'higher'}
-_UNITS = {'psnr': 'dB'}
+_BETTER = {
+  'psnr': 'higher',
+  'ssim': 'higher',
+  'gcnr': 'higher',
+  'checkerboard_db': 'lower',
+}
+_UNITS = {'psnr': 'dB', 'checkerboard_db': 'dB'}
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -164,14 +169,20 @@ def _table(path: pathlib.Path) -> dict:
         'name': ' '.join(filter(None, (name, _UNITS.get(name), _arrow(name)))),
         'cells': [_number(value) for value in trio],
         'change': '' if change is None else f'{change:+.3f}',
-        'verdict': '' if not change else ('good' if change > 0 else 'bad'),
+        'verdict': _verdict(name, change),
       }
     )
   return found | {'rows': rows}
 
 
+def _verdict(name: str, change: float | None) -> str:
+  if not change or name not in _BETTER:
+    return ''
+  return 'good' if (change > 0) == (_BETTER[name] == 'higher') else 'bad'
+
+
 def _arrow(name: str) -> str:
-  return '(higher is better)' if _BETTER.get(name) == 'higher' else ''
+  return f'({_BETTER[name]} is better)' if name in _BETTER else ''
 
 
 def _number(value: float | None) -> str:

@@ -10,11 +10,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from echogan_jax.metrics.artifacts import checkerboard_db
 from echogan_jax.metrics.contrast import gcnr
 from echogan_jax.metrics.fidelity import psnr, ssim
 
 # (frames, truth, inside) -> one value per frame
 PAIRED: dict[str, Callable[..., np.ndarray]] = {'psnr': psnr, 'ssim': ssim}
+# (frame, inside) -> one value
+ARTIFACTS: dict[str, Callable[..., float]] = {
+  'checkerboard_db': checkerboard_db
+}
 # (pixels of one tissue, pixels of another) -> one value
 CONTRAST: dict[str, Callable[..., float]] = {'gcnr': gcnr}
 
@@ -38,6 +43,11 @@ def measure(case: Case) -> dict[str, float]:
   where there is none, and contrast where a tissue is not in the picture.
   """
   found = {}
+  for name, metric in ARTIFACTS.items():
+    for what in ('input', 'enhanced', 'target'):
+      frame = getattr(case, what)
+      if frame is not None:
+        found[f'{name}/{what}'] = metric(frame, case.inside)
   if case.target is not None:
     for name, metric in PAIRED.items():
       for what in ('input', 'enhanced'):
