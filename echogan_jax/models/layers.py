@@ -172,6 +172,7 @@ class Conv(nn.Module):
     spectral: divide the kernel by its largest singular value (Miyato et al.
       2018), one power iteration a pass; its vector lives in `stats`.
     dtype: of the computation, None for the operands' own.
+    init: of the kernel.
   """
 
   features: int

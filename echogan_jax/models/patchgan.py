@@ -6,14 +6,15 @@ from jax.typing import DTypeLike
 from echogan_jax.models.layers import (
   Conv,
   KerasInstanceNorm,
+  Map,
   instance_norm,
   leaky,
 )
-from echogan_jax.shapes import Image, Verdict
-
-_SIZE = 4  # side of every kernel
+from echogan_jax.shapes import Verdict
 
 # (width in units of `features`, stride) of each hidden layer
+PIXEL = ((1, 1), (2, 1))  # with kernels of size 1
+PATCH34 = ((1, 2), (2, 2), (4, 1))
 PATCH70 = ((1, 2), (2, 2), (4, 2), (8, 1))
 SEED142 = ((1, 2), (2, 2), (4, 2), (8, 2), (8, 1))
 
@@ -28,6 +29,7 @@ class PatchGAN(nn.Module):
   Attributes:
     layers: (width, stride) per hidden layer; the first has no norm.
     features: what a width of 1 means.
+    size: side of every kernel; 1 judges each pixel by itself.
     keras: Keras' padding and norm instead of PyTorch's.
     spectral: spectral norm on every convolution.
     dtype: of the computation, None for the operands' own.
@@ -35,6 +37,7 @@ class PatchGAN(nn.Module):
 
   layers: tuple[tuple[int, int], ...] = PATCH70
   features: int = 64
+  size: int = 4
   keras: bool = False
   spectral: bool = False
   dtype: DTypeLike | None = None
@@ -42,9 +45,9 @@ class PatchGAN(nn.Module):
   @property
   def receptive_field(self) -> int:
     """Side of the input square that one logit sees (norms left aside)."""
-    side = _SIZE
+    side = self.size
     for _, stride in reversed(self.layers):
-      side = (side - 1) * stride + _SIZE
+      side = (side - 1) * stride + self.size
     return side
 
   @property
@@ -52,22 +55,22 @@ class PatchGAN(nn.Module):
     """The smallest side that leaves one logit."""
     side = 1
     for stride in (1, *(stride for _, stride in reversed(self.layers))):
-      kept = self.keras and stride == 1
-      side = side if kept else (side - 1) * stride + _SIZE - 2
+      side = (side - 1) * stride + self.size - sum(self._pad(stride))
     return side
 
   def _pad(self, stride: int) -> tuple[int, int]:
-    return (1, 2) if self.keras and stride == 1 else (1, 1)
+    half = (self.size - 1) // 2
+    return half, self.size // 2 if self.keras and stride == 1 else half
 
   @nn.compact
-  def __call__(self, x: Image) -> Verdict:
-    """Judge images in [-1, 1]."""
+  def __call__(self, x: Map) -> Verdict:
+    """Judge images in [-1, 1], or images and what they are given with."""
     options = dict(spectral=self.spectral, dtype=self.dtype)
     y, hidden = x, []
     for i, (width, stride) in enumerate(self.layers):
       y = Conv(
         width * self.features,
-        _SIZE,
+        self.size,
         stride=stride,
         pad=self._pad(stride),
         use_bias=i == 0,
@@ -82,5 +85,5 @@ class PatchGAN(nn.Module):
         )
       y = leaky(y)
       hidden.append(y)
-    head = Conv(1, _SIZE, pad=self._pad(1), name='head', **options)
+    head = Conv(1, self.size, pad=self._pad(1), name='head', **options)
     return Verdict((head(y).astype(x.dtype),), tuple(hidden))

@@ -7,7 +7,8 @@ nine blocks and 64 features. Nine blocks for 256 pixels and more, six below.
 import flax.linen as nn
 from jax.typing import DTypeLike
 
-from echogan_jax.models.layers import Conv, Deconv, Map, instance_norm
+from echogan_jax.models.layers import Conv, Map, instance_norm, reflect
+from echogan_jax.models.sampling import Down, Maps, Names, Up, follow
 
 
 class Block(nn.Module):
@@ -38,14 +39,23 @@ class Block(nn.Module):
 class ResNet(nn.Module):
   """Translate images; fully convolutional.
 
+  With `up` and `down` of `blur` it is CUT's (Park et al. 2020), with `up` of
+  `bicubic` the ResNet of StillGAN's code (Ma et al. 2021).
+
   Attributes:
     features: channels at full resolution, doubled at each of the two downs.
     blocks: residual blocks at a quarter of the resolution.
+    up: how the side is doubled, as `sampling.Up`.
+    down: how it is halved, as `sampling.Down`.
+    down_bias: give the downs biases, which only their taps can show.
     dtype: of the computation, None for the operands' own.
   """
 
   features: int = 64
   blocks: int = 9
+  up: str = 'deconv'
+  down: str = 'stride'
+  down_bias: bool = False
   dtype: DTypeLike | None = None
 
   @property
@@ -58,25 +68,43 @@ class ResNet(nn.Module):
     """The smallest side: reflection needs two pixels at a quarter of it."""
     return 8
 
+  @property
+  def depths(self) -> Names:
+    """Names of the maps that can be tapped, shallow to deep.
+
+    `input` is the image with its reflected border of three pixels; the stem
+    and the downs are tapped before their norms.
+    """
+    blocks = (f'block_{i}' for i in range(self.blocks))
+    return ('input', 'stem', 'down_0', 'down_1', *blocks)
+
   @nn.compact
-  def __call__(self, x: Map) -> Map:
-    """Translate images in [-1, 1]."""
+  def __call__(self, x: Map, taps: Names = ()) -> Map | tuple[Map, ...]:
+    """Translate images in [-1, 1], or return the maps at `taps` only."""
+    return follow(self._maps(x), taps, self.depths)
+
+  def _maps(self, x: Map) -> Maps:
+    y = reflect(x, 3)
+    yield 'input', y
     options = dict(use_bias=False, dtype=self.dtype)
-    stem = Conv(
-      self.features, 7, pad=(3, 3), reflected=True, name='stem', **options
-    )
-    y = nn.relu(instance_norm(stem(x)))
+    y = Conv(self.features, 7, name='stem', **options)(y)
+    yield 'stem', y
+    y = nn.relu(instance_norm(y))
     for i in range(2):
       wide = self.features * 2 ** (i + 1)
-      down = Conv(wide, 3, stride=2, pad=(1, 1), name=f'down_{i}', **options)
-      y = nn.relu(instance_norm(down(y)))
+      name = f'down_{i}'
+      down = Down(self.down, wide, self.down_bias, self.dtype, name=name)
+      y = down(y)
+      yield name, y
+      y = down.settle(nn.relu(instance_norm(y)))
     for i in range(self.blocks):
       y = Block(self.features * 4, self.dtype, name=f'block_{i}')(y)
+      yield f'block_{i}', y
     for i in range(2):
       wide = self.features * 2 ** (1 - i)
-      up = Deconv(wide, 3, output_padding=1, name=f'up_{i}', **options)
-      y = nn.relu(instance_norm(up(y)))
+      y = Up(self.up, wide, name=f'up_{i}', **options)(y)
+      y = nn.relu(instance_norm(y))
     head = Conv(
       x.shape[-1], 7, pad=(3, 3), reflected=True, dtype=self.dtype, name='head'
     )
-    return nn.tanh(head(y)).astype(x.dtype)
+    yield 'image', nn.tanh(head(y)).astype(x.dtype)

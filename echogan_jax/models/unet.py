@@ -4,7 +4,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from echogan_jax.models.layers import Conv, Deconv, Map, instance_norm, leaky
+from echogan_jax.command import BadInput
+from echogan_jax.models.layers import Conv, Map, instance_norm, leaky
+from echogan_jax.models.sampling import Maps, Names, Up, follow
 
 
 class UNet(nn.Module):
@@ -13,11 +15,18 @@ class UNet(nn.Module):
   Attributes:
     features: channels of the first map, doubled to at most eight times.
     downs: halvings; 8 for 256 pixels (`unet_256`), 7 for 128.
+    skip_every: join only every so many-th scale, from the finest. Two and
+      more are the sparse skip connections of the SSC U-Net (Wang et al.
+      2019); which scales that paper joins is unverified.
+    up: how the side is doubled, as `sampling.Up`; transposed convolutions
+      have 4x4 kernels.
     dtype: of the computation, None for the operands' own.
   """
 
   features: int = 64
   downs: int = 8
+  skip_every: int = 1
+  up: str = 'deconv'
   dtype: DTypeLike | None = None
 
   @property
@@ -30,9 +39,19 @@ class UNet(nn.Module):
     """The smallest side: one pixel at the bottom."""
     return 2**self.downs
 
+  @property
+  def depths(self) -> Names:
+    """Names of the maps that can be tapped, before their norms."""
+    return tuple(f'down_{i}' for i in range(self.downs))
+
   @nn.compact
-  def __call__(self, x: Map) -> Map:
-    """Translate images in [-1, 1]."""
+  def __call__(self, x: Map, taps: Names = ()) -> Map | tuple[Map, ...]:
+    """Translate images in [-1, 1], or return the maps at `taps` only."""
+    if self.skip_every < 1:
+      raise BadInput(f'skip_every={self.skip_every}: use 1 or more')
+    return follow(self._maps(x), taps, self.depths)
+
+  def _maps(self, x: Map) -> Maps:
     last = self.downs - 1
     skips, y = [], x
     for i in range(self.downs):
@@ -46,19 +65,17 @@ class UNet(nn.Module):
         name=f'down_{i}',
       )
       y = down(y if i == 0 else leaky(y))
+      yield f'down_{i}', y
       if 0 < i < last:
         y = instance_norm(y)
       skips.append(y)
-    y = skips.pop()
     for i in reversed(range(1, self.downs)):
-      up = Deconv(
-        self.features * min(2 ** (i - 1), 8),
-        4,
-        use_bias=False,
-        dtype=self.dtype,
-        name=f'up_{i}',
-      )
+      wide = self.features * min(2 ** (i - 1), 8)
+      up = Up(self.up, wide, 4, dtype=self.dtype, name=f'up_{i}')
       y = instance_norm(up(nn.relu(y)))
-      y = jnp.concatenate([skips.pop(), y], axis=-1)
-    y = Deconv(x.shape[-1], 4, dtype=self.dtype, name='up_0')(nn.relu(y))
-    return nn.tanh(y).astype(x.dtype)
+      if (i - 1) % self.skip_every == 0:
+        y = jnp.concatenate([skips[i - 1], y], axis=-1)
+    up = Up(
+      self.up, x.shape[-1], 4, use_bias=True, dtype=self.dtype, name='up_0'
+    )
+    yield 'image', nn.tanh(up(nn.relu(y))).astype(x.dtype)

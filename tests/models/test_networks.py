@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch_layout as layout
 
+from configs import cyclegan
 from echogan_jax import models
 from echogan_jax.command import BadInput
 from echogan_jax.models.patchgan import PATCH70, SEED142, PatchGAN
 from echogan_jax.models.resnet import ResNet
 from echogan_jax.models.unet import UNet
 
-CONFIG = {
-  'generator': 'resnet',
-  'discriminator': 'patch70',
-  'dtype': 'float32',
-  'resnet': {'features': 4, 'blocks': 1},
-  'unet': {'features': 4, 'downs': 3},
-  'patch70': {'features': 4, 'spectral': False},
-  'seed142': {'features': 4, 'spectral': False},
-}
+CONFIG = cyclegan.get_config().model.to_dict()
+for network, small in (
+  ('resnet', {'features': 4, 'blocks': 1}),
+  ('unet', {'features': 4, 'downs': 3}),
+  ('patch70', {'features': 4}),
+  ('seed142', {'features': 4}),
+):
+  CONFIG[network] |= small
 
 
 def apply(network, names, weights, x, prefix=''):
@@ -149,7 +149,7 @@ def test_unknown_names_are_refused_by_name():
     models.create(CONFIG | {'generator': 'resnext'})
   with pytest.raises(BadInput, match='patch70, seed142'):
     models.create(CONFIG | {'discriminator': 'patch'})
-  with pytest.raises(BadInput, match='float32 or bfloat16'):
+  with pytest.raises(BadInput, match='float32, bfloat16'):
     models.create(CONFIG | {'dtype': 'float8'})
 
 
