@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from echogan_jax import image
 from echogan_jax.command import BadInput
-from echogan_jax.shapes import GENERATORS, Outputs, Values
+from echogan_jax.losses.cycle import directions
+from echogan_jax.shapes import Outputs, Values
 
 _MAPS = {'structure': image.structure, 'full': image.ssim}
 
@@ -20,7 +21,7 @@ def ssim(
   window: int = 11,
   sigma: float = 1.5,
 ) -> Values:
-  """Return 1 - SSIM between each source and its translation, both directions.
+  """Return 1 - SSIM between each source and its translation.
 
   Args:
     out: the generators' pass.
@@ -37,7 +38,7 @@ def ssim(
   if window % 2 == 0:
     raise BadInput(f'losses.ssim.window={window}: must be odd')
   total = 0.0
-  for source, target in GENERATORS.values():
+  for source, target in directions(out.fake):
     similarity = _MAPS[form](
       image.to_unit(out.real[source]),
       image.to_unit(out.fake[target]),
