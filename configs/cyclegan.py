@@ -29,19 +29,68 @@ def get_config() -> ConfigDict:
           # the paper flips; in echo, left and right are diagnoses
           'flip': False,
         },
+        # grades, as ('lvh', 'lv_size'), that must be as frequent in both
+        # domains: frames are drawn more or less often until they are
+        'balance': (),
+        # high frames are the low ones' own targets (ingest --annotations)
+        'paired': False,
       },
       'model': {
-        'generator': 'resnet',  # resnet | unet
-        'discriminator': 'patch70',  # patch70 | seed142
+        # resnet | unet | resunet | casnet | seed_resnet
+        'generator': 'resnet',
+        'discriminator': 'patch70',  # patch70 | seed142 | unet_gan
+        'directions': 'both',  # both | enhance (no way back, no cycle)
+        'heads': False,  # grade heads on the discriminators
+        'conditioned': False,  # discriminators see the anatomy too
         'dtype': 'float32',  # float32 | bfloat16 (parameters stay float32)
-        'resnet': {'features': 64, 'blocks': 9},  # 6 blocks below 256 pixels
-        'unet': {'features': 64, 'downs': 8},  # 7 downs for 128 pixels
+        'init': 'normal',  # normal (0, 0.02²) | xavier (CUT's)
+        'resnet': {
+          'features': 64,
+          'blocks': 9,  # 6 below 256 pixels
+          # deconv | resize | bicubic | pixel_shuffle | blur | adaptive
+          'up': 'deconv',
+          'down': 'stride',  # stride | blur
+          'down_bias': False,  # PatchNCE sees these biases, norms do not
+        },
+        'unet': {  # 7 downs for 128 pixels
+          'features': 64,
+          'downs': 8,
+          'skip_every': 1,
+          'up': 'deconv',
+        },
+        'resunet': {'features': 64, 'downs': 8},
+        'casnet': {'blocks': 6, 'features': 64, 'downs': 8},
+        'seed_resnet': {'features': 64, 'blocks': 9},
         'patch70': {'features': 64, 'spectral': False},
         # the seed's: called 70x70 by its author, sees 142x142
         'seed142': {'features': 64, 'spectral': False},
+        'unet_gan': {'features': 64, 'downs': 6},  # 5 downs for 128 pixels
+        # classes of each grade, for `heads` and `task`; where one has two,
+        # any grade above 0 counts as 1
+        'levels': {
+          'la_enlarged': 2,
+          'ra_enlarged': 2,
+          'lv_size': 4,
+          'rv_size': 4,
+          'lvh': 2,
+        },
+        'task': {'features': 32, 'downs': 5},
+        'patches': {
+          'taps': ('input', 'down_0', 'down_1', 'block_0', 'block_4'),
+          'count': 256,
+          'features': 256,
+          'dual': False,
+          'identity': True,
+          'flip': False,
+        },
       },
+      # a term of weight 0 costs nothing; see losses/ for each
       'losses': {
-        'adversarial': {'weight': 1.0},
+        'adversarial': {
+          'weight': 1.0,
+          'objective': 'lsgan',  # lsgan | hinge | bce
+          'judge_weight': 0.5,  # of the discriminators' own loss
+        },
         'cycle': {'weight': 10.0},
         'identity': {'weight': 5.0},
         # StillGAN uses 5 for the structure form; 'full' is plain SSIM
@@ -53,14 +102,51 @@ def get_config() -> ConfigDict:
         },
         # StillGAN uses 1; patches per side, data.size must divide by them
         'illumination': {'weight': 0.0, 'grids': (8, 4)},
+        # UltraGAN uses 1 and 1
+        'laplacian': {'weight': 0.0, 'levels': 3},
+        'gaussian': {'weight': 0.0, 'levels': 3},
+        # to the target, for data.paired
+        'paired': {'weight': 0.0},
+        'gradient': {'weight': 0.0, 'form': 'paired'},  # paired | correlation
+        # of each round trip, by the discriminators' features or by VGG16's
+        'perceptual': {'weight': 0.0},
+        'style': {'weight': 0.0},
+        'perceptual_vgg16': {'weight': 0.0},
+        'style_vgg16': {'weight': 0.0},
+        # places and maps are model.patches
+        'patchnce': {
+          'weight': 0.0,
+          'temperature': 0.07,
+          'negatives': 'image',  # image | batch
+        },
+        # by the discriminators' heads, and by the task network
+        'grades': {'weight': 0.0, 'warmup_steps': 10_000},
+        'task': {
+          'weight': 0.0,
+          'warmup_steps': 10_000,
+          'anatomy': False,  # learns to segment too (ingest --annotations)
+        },
+        'task_features': {'weight': 0.0, 'warmup_steps': 10_000},
+        # the weight is the consistency's; needs the unet_gan discriminator
+        'cutmix': {
+          'weight': 0.0,
+          'augmentation': True,
+          'rounds': 'every',  # every | alternate: whole steps on mixtures
+          'warmup_steps': 20_000,
+        },
       },
       'state': {
         'learning_rate': 2e-4,
+        'judge_rate': 1.0,  # the discriminators' share of it
+        'task_learning_rate': 2e-4,
         'beta1': 0.5,
         'beta2': 0.999,
+        'epsilon': 1e-8,
         # then linearly to zero: 100 + 100 epochs of about 1000 images
         'constant_steps': 100_000,
         'decay_steps': 100_000,
+        'steps_per_epoch': 0,  # falls at every step, or once an epoch
+        'order': 'together',  # together | judges_first (CUT's)
         'ema_halflife_images': 10_000.0,
         'pool_size': 50,
       },

@@ -62,6 +62,24 @@ def ingested(phantom, tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
+def annotated(phantom, tmp_path_factory):
+  """Ingest them with what was drawn of them, and how they would look."""
+  from echogan_jax import ingest
+
+  data = tmp_path_factory.mktemp('annotated') / 'data'
+  ingest.main(
+    [
+      f'--input={phantom}',
+      f'--output={data}',
+      f'--annotations={phantom}',
+      '--size=32',
+      '--workers=1',
+    ]
+  )
+  return data
+
+
+@pytest.fixture(scope='session')
 def workdir(ingested, tmp_path_factory):
   """Train for four steps: a workdir with two checkpoints."""
   import tiny

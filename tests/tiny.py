@@ -6,11 +6,17 @@ import importlib
 def shrink(config, data, **train):
   """Make a config trainable in seconds, without changing what it is."""
   config.data.update(dir=str(data), size=32, shuffle_buffer=100)
-  config.model.resnet.update(features=2, blocks=1)
-  config.model.unet.update(features=2, downs=3)
-  config.model.patch70.features = 2
-  config.model.seed142.features = 2
-  config.state.pool_size = 3
+  model = config.model
+  model.resnet.update(features=2, blocks=1)
+  for unet in (model.unet, model.resunet, model.casnet, model.unet_gan):
+    unet.update(features=2, downs=3)
+  model.casnet.blocks = 2
+  model.seed_resnet.update(features=2, blocks=1)
+  model.patch70.features = model.seed142.features = 2
+  model.task.update(features=2, downs=2)
+  taps = tuple(tap for tap in model.patches.taps if tap != 'block_4')
+  model.patches.update(taps=taps, count=8, features=4)
+  config.state.pool_size = min(3, config.state.pool_size)
   config.train.update(
     {'num_steps': 2, 'log_every': 1, 'samples': 1, 'sample_at': (1,)} | train
   )

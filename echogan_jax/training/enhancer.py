@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Bool, PyTree, UInt8
 
 from echogan_jax import image, models
-from echogan_jax.shapes import GENERATORS
 from echogan_jax.training import checkpoint, recipe
 
 BATCH = 8  # frames per call; the last is filled up, so one compilation does
@@ -50,7 +49,7 @@ def load(workdir: pathlib.Path, *, step: int | None = None) -> Enhancer:
   blank = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
   like = jax.eval_shape(made.generator.init, jax.random.key(0), blank)
   step, ema = checkpoint.load_ema(
-    workdir, {name: like['params'] for name in GENERATORS}, step=step
+    workdir, {name: like['params'] for name in made.names}, step=step
   )
   apply = translator(made)
 

@@ -18,6 +18,7 @@ from echogan_jax.data import pipeline
 from echogan_jax.shapes import DOMAINS, GENERATORS
 from echogan_jax.training import (
   checkpoint,
+  combination,
   parallel,
   recipe,
   rng,
@@ -41,9 +42,12 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
   _check(config)
   made = models.create(config.model.to_dict())
   models.check_size(made, config.data.size)
+  combination.check(config.to_dict(), made)
   objective = losses.build(config.losses.to_dict())
   rules = state.rules(**config.state)
   mode, data = config.parallel.mode, config.data.to_dict()
+  extras = objective.needs & {'grades', 'anatomy'}
+  extras |= {'anatomy'} if made.conditioned else set()
   run = parallel.compile(
     step.make(made, objective, rules), mode=mode, batch_size=data['batch_size']
   )
@@ -54,11 +58,15 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
   recipe.check(workdir, resolved)
   root = rng.root(config.seed)
   key, init = rng.stream(root, 'train'), rng.stream(root, 'init')
-  now = state.create(made, rules, key=init, size=data['size'])
+  now = state.create(
+    made, rules, key=init, size=data['size'], needs=objective.needs
+  )
   with checkpoint.opened(workdir, keep=config.checkpoint.keep) as manager:
     now = parallel.place(checkpoint.restore(manager, now) or now, mode)
     start, end = int(now.step), config.train.num_steps
-    batches = pipeline.batches(**data, seed=config.seed, start_step=start)
+    batches = pipeline.batches(
+      **data, extras=extras, seed=config.seed, start_step=start
+    )
     recipe.write(workdir, resolved)
     with _Interrupt() as interrupt, _Follower(config, workdir, start) as follow:
       for done in range(start + 1, end + 1):
@@ -155,14 +163,15 @@ def _sampler(made: models.Models, data: dict[str, Any], count: int):
   translate = translator(made)
 
   def sample(ema: dict) -> np.ndarray:
-    """Draw rows source, translation, back; low above, high below."""
+    """Draw rows source, translation, back if there is a way; low first."""
     rows = []
-    for name, (source, target) in GENERATORS.items():
-      back = next(n for n, (s, _) in GENERATORS.items() if s == target)
+    for name in made.names:
+      source, target = GENERATORS[name]
       there = frames[source].image[:count, ..., 0]
       mask = frames[source].mask[:count, ..., 0] > 0
       fake = translate(ema[name], there, mask)
-      rows += [there, fake, translate(ema[back], fake, mask)]
+      back = [n for n in made.names if GENERATORS[n][0] == target]
+      rows += [there, fake, *(translate(ema[n], fake, mask) for n in back)]
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
 
   return sample

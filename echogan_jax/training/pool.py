@@ -6,55 +6,70 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 from jax import lax
-from jaxtyping import Array, Key
-
-from echogan_jax.shapes import Image
+from jaxtyping import Array, Key, PyTree
 
 
 class Pool(struct.PyTreeNode):
-  """Fakes of earlier steps; a capacity of 0 switches the pool off."""
+  """Earlier fakes, with what belongs to each."""
 
-  images: Any  # float [capacity, height, width, 1]
-  count: Any  # int: images received while not yet full
-
-
-def create(capacity: int, size: int) -> Pool:
-  """Return an empty pool for square images."""
-  return Pool(jnp.zeros((capacity, size, size, 1)), jnp.zeros((), jnp.int32))
+  items: Any  # arrays [capacity, …]
+  count: Any  # int: items received while not yet full
 
 
-def query(pool: Pool, key: Key[Array, ''], images: Image) -> tuple[Pool, Image]:
-  """Exchange fresh fakes for what the discriminator is to see.
+def create(capacity: int, item: PyTree) -> Pool:
+  """Return an empty pool.
 
-  Until the pool is full every image is stored and returned. Then, image by
-  image, with probability 1/2 it takes a random slot's place and the slot's
-  old image is returned; otherwise it is returned itself and not stored.
+  Args:
+    capacity: how many items it holds.
+    item: shapes and dtypes of one, without a batch axis.
   """
-  capacity = len(pool.images)
-  if not capacity:
-    return pool, images
+  items = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), item)
+  return Pool(items, jnp.zeros((), jnp.int32))
+
+
+def _length(items: PyTree) -> int:
+  return len(jax.tree.leaves(items)[0])
+
+
+def query(
+  pool: Pool, key: Key[Array, ''], items: PyTree
+) -> tuple[Pool, PyTree]:
+  """Exchange a batch of fresh items for what the discriminator is to see.
+
+  Until the pool is full every item is stored and returned. Then, one by one,
+  with probability 1/2 it takes a random slot's place and the slot's old item
+  is returned; otherwise it is returned itself and not stored. What belongs
+  to an image, such as its anatomy, goes with it.
+  """
+  capacity, batch = _length(pool.items), _length(items)
   coin, slot = jax.random.split(key)
-  swaps = jax.random.bernoulli(coin, shape=(len(images),))
-  slots = jax.random.randint(slot, (len(images),), 0, capacity)
-  return exchange(pool, swaps, slots, images)
+  swaps = jax.random.bernoulli(coin, shape=(batch,))
+  slots = jax.random.randint(slot, (batch,), 0, capacity)
+  return exchange(pool, swaps, slots, items)
 
 
 def exchange(
-  pool: Pool, swaps: Array, slots: Array, images: Image
-) -> tuple[Pool, Image]:
+  pool: Pool, swaps: Array, slots: Array, items: PyTree
+) -> tuple[Pool, PyTree]:
   """Run `query` on given draws: whether to swap, and with which slot."""
-  capacity = len(pool.images)
+  capacity = _length(pool.items)
 
-  def one(pool: Pool, draw: tuple[Array, Array, Array]) -> tuple[Pool, Array]:
-    swap, slot, image = draw
+  def one(pool: Pool, draw: tuple[Array, Array, PyTree]) -> tuple[Pool, PyTree]:
+    swap, slot, item = draw
     filling = pool.count < capacity
     slot = jnp.where(filling, pool.count, slot)
-    shown = jnp.where(~filling & swap, pool.images[slot], image)
-    stored = jnp.where(filling | swap, image, pool.images[slot])
-    pool = Pool(
-      images=pool.images.at[slot].set(stored.astype(pool.images.dtype)),
-      count=jnp.minimum(pool.count + 1, capacity),
+    shown = jax.tree.map(
+      lambda held, new: jnp.where(~filling & swap, held[slot], new),
+      pool.items,
+      item,
     )
-    return pool, shown
 
-  return lax.scan(one, pool, (swaps, slots, images))
+    def store(held: Array, new: Array) -> Array:
+      kept = jnp.where(filling | swap, new, held[slot])
+      return held.at[slot].set(kept.astype(held.dtype))
+
+    items = jax.tree.map(store, pool.items, item)
+    count = jnp.minimum(pool.count + 1, capacity)
+    return Pool(items=items, count=count), shown
+
+  return lax.scan(one, pool, (swaps, slots, items))

@@ -2,7 +2,9 @@
 
 CycleGAN's order (Zhu et al. 2017): both players' gradients are taken at the
 parameters the step began with, the fakes shown to the discriminators come
-from the same pass as the generators' loss, through the image pool.
+from the same pass as the generators' loss, through the image pool. CUT's
+order (Park et al. 2020): the discriminators move first, and the generators
+play against them as they are then.
 """
 
 from collections.abc import Callable
@@ -17,21 +19,18 @@ from jaxtyping import Array, Key, PyTree
 from echogan_jax import image
 from echogan_jax.losses import Objective
 from echogan_jax.models import Models
-from echogan_jax.shapes import (
-  DOMAINS,
-  GENERATORS,
-  Batch,
-  Image,
-  Mask,
-  Outputs,
-  Verdict,
+from echogan_jax.shapes import Batch, Outputs
+from echogan_jax.training import rng, trial
+from echogan_jax.training.play import Cast, Scene, play, scene
+from echogan_jax.training.state import (
+  Player,
+  Rules,
+  TrainState,
+  average,
 )
-from echogan_jax.training import pool, rng
-from echogan_jax.training.state import Player, Rules, TrainState, average
 
 Metrics = dict[str, Array]
 Step = Callable[..., tuple[TrainState, Metrics]]
-_TO = {target: name for name, (_, target) in GENERATORS.items()}
 
 
 class Game(NamedTuple):
@@ -54,165 +53,154 @@ def make(models: Models, objective: Objective, rules: Rules) -> Step:
   def step(
     state: TrainState, batch: Batch, key: Key[Array, ''], *, axis=None
   ) -> tuple[TrainState, Metrics]:
-    key = jax.random.fold_in(key, state.step)
-    real, mask = _floats(batch)
-    generators, out, seen = update_generators(game, state, real, mask, axis)
-    shown, pools = _through_pools(state.pools, key, out.fake, axis)
-    judges, judged = update_discriminators(game, state, real, shown, axis)
-    images = len(real['low']) * (lax.axis_size(axis) if axis else 1)
+    key, now = jax.random.fold_in(key, state.step), scene(batch)
+    old, said = state, {}
+    if rules.judges_first:
+      # the same fakes as in the generators' own pass: XLA computes them once
+      params = {'generators': state.generators.params}
+      out = play(_cast(game, state, frozenset()), params, now, key)
+      state, said = update_discriminators(game, state, now, out, key, axis)
+    state, out, metrics = update_generators(game, state, now, key, axis)
+    if not rules.judges_first:
+      state, said = update_discriminators(game, state, now, out, key, axis)
+    state, read = update_task(game, state, now, axis)
+    images = len(now.real['low']) * (lax.axis_size(axis) if axis else 1)
     ema = average(
-      state.ema,
-      generators.params,
-      state.step,
+      old.ema,
+      state.generators.params,
+      old.step,
       images,
       rules.ema_halflife_images,
     )
-    new = TrainState(state.step + 1, generators, judges, ema, pools)
-    return new, _mean(seen | judged, axis)
+    new = state.replace(step=old.step + 1, ema=ema)
+    return new, _mean(metrics | said | read, axis)
 
   return step
 
 
 def update_generators(
-  game: Game,
-  state: TrainState,
-  real: dict[str, Image],
-  mask: dict[str, Mask],
-  axis: str | None,
-) -> tuple[Player, Outputs, Metrics]:
-  """Move both generators against the discriminators as they are."""
+  game: Game, state: TrainState, now: Scene, key: Array, axis: str | None
+) -> tuple[TrainState, Outputs, Metrics]:
+  """Move the generators, and the projector, against everyone else."""
+  cast = _cast(game, state, game.objective.needs)
 
-  def loss(params: PyTree) -> tuple[Array, tuple[Outputs, Metrics]]:
-    needs, judges = game.objective.needs, state.discriminators
-    out = play(game.models, needs, params, judges, real, mask)
-    total, values = game.objective.generators(out)
+  def loss(params: dict[str, PyTree]) -> tuple[Array, tuple[Outputs, Metrics]]:
+    out = play(cast, params, now, key)
+    total, values = game.objective.generators(out, state.step)
     return total, (out, values)
 
-  player, slopes, (out, values) = _descend(
-    loss, game.rules.generators, state.generators, axis
+  moved, slopes, (out, values), _ = _descend(
+    loss, game.rules, _players(state, 'generators', 'projector'), axis
   )
   metrics = {f'loss/{name}': value for name, value in values.items()}
-  metrics['grad/generators'] = optax.tree.norm(slopes)
-  return player, out, metrics | _watch(out)
+  metrics['grad/generators'] = optax.tree.norm(slopes['generators'])
+  return _with(state, moved), out, metrics | _watch(out)
 
 
 def update_discriminators(
   game: Game,
   state: TrainState,
-  real: dict[str, Image],
-  fake: dict[str, Image],
+  now: Scene,
+  out: Outputs,
+  key: Array,
   axis: str | None,
-) -> tuple[Player, Metrics]:
-  """Move both discriminators on real images and on what the pools gave."""
-  before = state.discriminators
+) -> tuple[TrainState, Metrics]:
+  """Move the discriminators on real images and on what the pools gave."""
+  if not game.objective.needs & {'judged', 'judged_real'}:
+    return state, {}
+  stats0 = state.discriminators.stats
+  shown, pools = trial.show(game.models, state.pools, key, out, axis)
+  luck = jax.random.uniform(rng.stream(key, 'luck'))
+  mixing = 'mixed' in game.objective.needs
+  boxes = trial.boxes(now, key, axis) if mixing else {}
 
-  def loss(params: PyTree) -> tuple[Array, tuple[Metrics, PyTree]]:
-    values, stats = {}, {}
-    for d in DOMAINS:
-      verdicts, stats[d] = _judge_both(
-        game.models, params[d], before.stats[d], real[d], fake[d]
+  def loss(params: PyTree) -> tuple[Array, tuple[PyTree, PyTree]]:
+    total, values, stats = 0.0, {}, {}
+    for d in game.models.targets:
+      variables = {'params': params['discriminators'][d], 'stats': stats0[d]}
+      tried, stats[d] = trial.hold(
+        game.models, variables, now, d, shown[d], boxes
       )
-      values[d] = jnp.mean(game.objective.discriminator(*verdicts))
-    return sum(values.values()), (values, stats)
+      part, values[d] = game.objective.discriminator(tried, state.step, luck)
+      total += part
+    return total, (values, stats)
 
-  player, slopes, (values, stats) = _descend(
-    loss, game.rules.discriminators, before, axis
+  moved, slopes, (values, stats), _ = _descend(
+    loss, game.rules, _players(state, 'discriminators'), axis
   )
-  metrics = {f'loss/judge_{d}': values[d] for d in DOMAINS}
-  metrics['grad/discriminators'] = optax.tree.norm(slopes)
-  return player.replace(stats=_mean(stats, axis)), metrics
-
-
-def _floats(batch: Batch) -> tuple[dict[str, Image], dict[str, Mask]]:
-  real = {d: image.to_float(batch[d].image) for d in DOMAINS}
-  mask = {d: (batch[d].mask > 0).astype(real[d].dtype) for d in DOMAINS}
-  return real, mask
-
-
-def play(
-  models: Models,
-  needs: frozenset[str],
-  params: PyTree,
-  judges: Player,
-  real: dict[str, Image],
-  mask: dict[str, Mask],
-) -> Outputs:
-  """Run the generators' pass: only what `needs` names beside the fakes.
-
-  Outside the sector every output is its source: nothing is generated there,
-  in training as in deployment.
-  """
-
-  def translate(name: str, source: Image, domain: str) -> Image:
-    made = models.generator.apply({'params': params[name]}, source)
-    return image.inside(made, source, mask[domain])
-
-  fake = {
-    target: translate(name, real[source], source)
-    for name, (source, target) in GENERATORS.items()
+  player = moved['discriminators'].replace(stats=_mean(stats, axis))
+  metrics = {
+    f'loss/judge_{d}' + (f'_{name}' if name != 'adversarial' else ''): value
+    for d, terms in values.items()
+    for name, value in terms.items()
   }
-  cycled, same, judged = {}, {}, {}
-  if 'cycled' in needs:
-    for d, other in zip(DOMAINS, reversed(DOMAINS), strict=True):
-      cycled[d] = translate(_TO[d], fake[other], d)
-  if 'same' in needs:
-    same = {d: translate(_TO[d], real[d], d) for d in DOMAINS}
-  if 'judged' in needs:
-    for d in DOMAINS:
-      variables = {'params': judges.params[d], 'stats': judges.stats[d]}
-      judged[d] = models.discriminator.apply(variables, fake[d])
-  return Outputs(real, mask, fake, cycled, same, judged)
+  metrics['grad/discriminators'] = optax.tree.norm(slopes['discriminators'])
+  return state.replace(discriminators=player, pools=pools), metrics
+
+
+def update_task(
+  game: Game, state: TrainState, now: Scene, axis: str | None
+) -> tuple[TrainState, Metrics]:
+  """Move the task network on the real images of both domains.
+
+  Of both, so that it is not fooled by quality (Ouyang et al. 2019).
+  """
+  if 'task' not in state.helpers:
+    return state, {}
+
+  def loss(params: dict[str, PyTree]) -> tuple[Array, None]:
+    total = 0.0
+    for d, real in now.real.items():
+      variables = {'params': params['task']['task']}
+      reading = game.models.task.apply(variables, real)
+      drawn = now.anatomy.get(d)
+      values = game.objective.task(reading, now.grades[d], drawn)
+      total += jnp.mean(values) / len(now.real)
+    return total, None
+
+  moved, _, _, total = _descend(loss, game.rules, _players(state, 'task'), axis)
+  return _with(state, moved), {'loss/task_own': total}
+
+
+def _cast(game: Game, state: TrainState, needs: frozenset[str]) -> Cast:
+  return Cast(game.models, needs, state.discriminators, state.helpers)
+
+
+def _players(state: TrainState, *names: str) -> dict[str, Player]:
+  """Return the named players that there are."""
+  there = vars(state) | state.helpers
+  return {name: there[name] for name in names if name in there}
+
+
+def _with(state: TrainState, moved: dict[str, Player]) -> TrainState:
+  """Return the state with these players in place of its own."""
+  helpers = {k: moved.get(k, player) for k, player in state.helpers.items()}
+  main = {k: player for k, player in moved.items() if k not in helpers}
+  return state.replace(helpers=helpers, **main)
 
 
 def _descend(
   loss: Callable,
-  optimizer: optax.GradientTransformation,
-  player: Player,
+  rules: Rules,
+  players: dict[str, Player],
   axis: str | None,
-) -> tuple[Player, PyTree, PyTree]:
-  """Return the moved player, its gradients, and what the loss kept."""
-  (_, kept), slopes = jax.value_and_grad(loss, has_aux=True)(player.params)
-  slopes = _mean(slopes, axis)
-  moves, moments = optimizer.update(slopes, player.optimizer, player.params)
-  params = optax.apply_updates(player.params, moves)
-  return player.replace(params=params, optimizer=moments), slopes, kept
+) -> tuple[dict[str, Player], dict[str, PyTree], PyTree, Array]:
+  """Return the moved players, their gradients, what the loss kept, and it."""
+  params = {name: player.params for name, player in players.items()}
+  (total, kept), slopes = jax.value_and_grad(loss, has_aux=True)(params)
+  slopes, moved = _mean(slopes, axis), {}
+  for name, player in players.items():
+    moves, moments = rules.optimizers[name].update(
+      slopes[name], player.optimizer, player.params
+    )
+    moved[name] = player.replace(
+      params=optax.apply_updates(player.params, moves), optimizer=moments
+    )
+  return moved, slopes, kept, total
 
 
 def _mean(tree: PyTree, axis: str | None) -> PyTree:
   return lax.pmean(tree, axis) if axis else tree
-
-
-def _through_pools(
-  pools: dict[str, pool.Pool],
-  key: Array,
-  fakes: dict[str, Image],
-  axis: str | None,
-) -> tuple[dict[str, Image], dict[str, pool.Pool]]:
-  # every device queries with the whole batch, so that the pools stay the
-  # same everywhere and are state like any other
-  shown, after = {}, {}
-  for d in DOMAINS:
-    fresh = lax.stop_gradient(fakes[d])
-    whole = lax.all_gather(fresh, axis, tiled=True) if axis else fresh
-    after[d], seen = pool.query(pools[d], rng.stream(key, f'pool/{d}'), whole)
-    if axis:
-      own = lax.axis_index(axis) * len(fresh)
-      seen = lax.dynamic_slice_in_dim(seen, own, len(fresh))
-    shown[d] = seen
-  return shown, after
-
-
-def _judge_both(
-  models: Models, params: PyTree, stats: PyTree, real: Image, fake: Image
-) -> tuple[tuple[Verdict, Verdict], PyTree]:
-  verdicts = []
-  for images in (real, fake):
-    verdict, changed = models.discriminator.apply(
-      {'params': params, 'stats': stats}, images, mutable=['stats']
-    )
-    stats = changed.get('stats', {})
-    verdicts.append(verdict)
-  return tuple(verdicts), stats
 
 
 def _watch(out: Outputs) -> Metrics:

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from echogan_jax.training import rng, state
 
@@ -11,6 +12,18 @@ def test_rate_is_constant_then_falls_linearly_to_zero():
   rate = state.schedule(2e-4, 100, 50)
   for step, share in ((0, 1), (100, 1), (125, 0.5), (150, 0), (200, 0)):
     np.testing.assert_allclose(rate(jnp.int32(step)), 2e-4 * share, atol=1e-11)
+
+
+@pytest.mark.parametrize('case', ['default_100_100', 'small_3_4'])
+def test_rate_by_epochs_is_the_originals(reference, case):
+  golden = reference('primitives')
+  used = golden[f'lr_linear/{case}/lr_used_in_epoch_f64']
+  constant, decay = map(int, case.split('_')[1:])
+  with jax.enable_x64(True):
+    rate = state.schedule(2e-4, 7 * constant, 7 * decay, steps_per_epoch=7)
+    for epoch, expected in enumerate(used):
+      for step in (7 * epoch, 7 * epoch + 6):
+        np.testing.assert_allclose(rate(jnp.int64(step)), expected, atol=1e-12)
 
 
 def test_average_halves_the_distance_in_a_halflife():

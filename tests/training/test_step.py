@@ -7,25 +7,17 @@ import numpy as np
 import pytest
 import torch_layout as layout
 
+from configs import cyclegan
 from echogan_jax import losses, models
 from echogan_jax.shapes import DOMAINS, Frames
-from echogan_jax.training import parallel, rng, state, step
+from echogan_jax.training import parallel, play, rng, state, step
 
-LOSSES = {
-  'adversarial': {'weight': 1.0},
-  'cycle': {'weight': 10.0},
-  'identity': {'weight': 5.0},
-  'ssim': {'weight': 0.0},
-  'illumination': {'weight': 0.0},
-}
-RULES = {
-  'learning_rate': 2e-4,
-  'beta1': 0.5,
-  'beta2': 0.999,
+CONFIG = cyclegan.get_config().to_dict()
+LOSSES = CONFIG['losses']
+RULES = CONFIG['state'] | {
   'constant_steps': 100,
   'decay_steps': 100,
   'ema_halflife_images': 100.0,
-  'pool_size': 50,
 }
 # theirs are lettered: G_A enhances, and D_A judges what G_A makes
 NETWORKS = {'G_A': 'enhance', 'G_B': 'degrade', 'D_A': 'high', 'D_B': 'low'}
@@ -33,12 +25,10 @@ NETWORKS = {'G_A': 'enhance', 'G_B': 'degrade', 'D_A': 'high', 'D_B': 'low'}
 
 def networks(generator, discriminator):
   return models.create(
-    {
-      'generator': 'resnet',
-      'discriminator': 'patch70',
-      'dtype': 'float32',
-      'resnet': generator,
-      'patch70': discriminator,
+    CONFIG['model']
+    | {
+      'resnet': CONFIG['model']['resnet'] | generator,
+      'patch70': CONFIG['model']['patch70'] | discriminator,
     }
   )
 
@@ -64,16 +54,15 @@ def run_reference(golden, dtype):
   like = now.generators.params | now.discriminators.params
   weights = theirs(golden, 'before', like)
   weights = jax.tree.map(lambda x: jnp.asarray(x, dtype), weights)
-  players = []
-  for names, optimizer in (
-    (('enhance', 'degrade'), rules.generators),
-    (DOMAINS, rules.discriminators),
-  ):
+  players = {}
+  for role, names in (('generators', made.names), ('discriminators', DOMAINS)):
     params = {name: weights[name] for name in names}
     stats = {name: {} for name in names}
-    players.append(state.Player(params, stats, optimizer.init(params)))
+    moments = rules.optimizers[role].init(params)
+    players[role] = state.Player(params, stats, moments)
   pools = jax.tree.map(lambda x: x.astype(dtype) if x.ndim else x, now.pools)
-  now = state.TrainState(now.step, *players, ema=players[0].params, pools=pools)
+  ema = players['generators'].params
+  now = now.replace(ema=ema, pools=pools, **players)
   run = jax.jit(step.make(made, losses.build(LOSSES), rules))
   states, metrics = [now], []
   for s in (1, 2, 3):
@@ -174,7 +163,7 @@ def small():
     {'features': 2, 'blocks': 1}, {'features': 2, 'spectral': True}
   )
   terms = LOSSES | {
-    'ssim': {'weight': 1.0},
+    'ssim': LOSSES['ssim'] | {'weight': 1.0},
     'illumination': {'weight': 1.0, 'grids': (4, 2)},
   }
   rules = state.rules(**RULES | {'pool_size': 9, 'learning_rate': 1e-3})
@@ -242,14 +231,12 @@ def test_nothing_is_generated_outside_the_mask(small):
   _, fresh, batches = small
   real = {d: jnp.asarray(batches[0][d].image / 127.5 - 1) for d in DOMAINS}
   mask = {d: jnp.asarray(batches[0][d].mask / 255.0) for d in DOMAINS}
-  out = step.play(
-    made,
-    frozenset({'cycled', 'same'}),
-    fresh.generators.params,
-    fresh.discriminators,
-    real,
-    mask,
+  cast = play.Cast(
+    made, frozenset({'cycled', 'same'}), fresh.discriminators, {}
   )
+  params = {'generators': fresh.generators.params}
+  now = play.Scene(real, mask, {}, {})
+  out = play.play(cast, params, now, rng.root(0))
   for fakes, source in (
     (out.fake['high'], 'low'),
     (out.fake['low'], 'high'),

@@ -1,0 +1,152 @@
+"""Every system of the seed trains, and what cannot work together is refused."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from echogan_jax import losses, models
+from echogan_jax.command import BadInput
+from echogan_jax.shapes import DOMAINS, GRADES, Frames
+from echogan_jax.training import combination, loop, rng, state, step
+
+CONFIGS = sorted(
+  path.stem
+  for path in (pathlib.Path(__file__).parents[2] / 'configs').glob('*.py')
+)
+# what each must log beside the terms of its base, so that a config cannot
+# quietly fall back to plain CycleGAN
+SAYS = {
+  'unet_gan': ['loss/judge_high_cutmix'],
+  'multitask': ['loss/grades', 'loss/judge_low_grades'],
+  'task_gan': ['loss/task', 'loss/task_features', 'loss/task_own'],
+  'csi_gan': ['loss/ssim', 'loss/illumination'],
+  'ultragan': ['loss/laplacian', 'loss/gaussian'],
+  'cycle_medgan': ['loss/perceptual', 'loss/style', 'loss/style_vgg16'],
+  'ssc_unet': ['loss/paired', 'loss/gradient'],
+  'cut': ['loss/patchnce'],
+  'fastcut': ['loss/patchnce'],
+  'dclgan': ['loss/patchnce', 'loss/identity'],
+}
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_config_trains(name, annotated, tmp_path):
+  assert loop.train(tiny.config(annotated, name), tmp_path) == 2
+  lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
+  values = json.loads(lines[-1])
+  for metric in SAYS.get(name, ()):
+    assert np.isfinite(values[metric]), metric
+
+
+def changed(**changes):
+  """Return CycleGAN's config with dotted changes (`__` for the dot)."""
+  config = tiny.config('nowhere')
+  dotted = {name.replace('__', '.'): value for name, value in changes.items()}
+  config.update_from_flattened_dict(dotted)
+  return config.to_dict()
+
+
+@pytest.mark.parametrize(
+  ('changes', 'says'),
+  [
+    ({'losses__cutmix__weight': 1.0}, 'cutmix.*model.discriminator=unet_gan'),
+    ({'losses__grades__weight': 1.0}, 'losses.grades.*model.heads=True'),
+    ({'model__directions': 'enhance'}, 'losses.cycle.*directions=both'),
+    (
+      {'losses__patchnce__weight': 1.0, 'model__generator': 'unet'},
+      'block_0 is no map of model.generator=unet, which has .*down_0',
+    ),
+    (
+      {'losses__patchnce__weight': 1.0, 'model__patches__taps': ('block_7',)},
+      'block_7 is no map of model.generator=resnet',
+    ),
+    (
+      {
+        'model__directions': 'enhance',
+        'losses__cycle__weight': 0.0,
+        'losses__patchnce__weight': 1.0,
+        'model__patches__dual': True,
+      },
+      'patches.dual needs both generators',
+    ),
+    ({'losses__paired__weight': 1.0}, 'losses.paired.*data.paired=True'),
+    ({'losses__gradient__weight': 1.0}, 'losses.gradient.*data.paired=True'),
+    (
+      {'losses__illumination__weight': 1.0, 'data__size': 36},
+      'illumination.grids: data.size=36 is no multiple of 8',
+    ),
+    (
+      {'losses__laplacian__weight': 1.0, 'data__size': 36},
+      'laplacian.levels=3: data.size=36',
+    ),
+  ],
+)
+def test_what_cannot_work_together_is_refused_by_name(changes, says):
+  config = changed(**changes)
+  with pytest.raises(BadInput, match=says):
+    combination.check(config, models.create(config['model']))
+
+
+@pytest.mark.parametrize(
+  'changes',
+  [
+    {  # a U-Net GAN discriminator with SSIM, heads and anatomy
+      'model__discriminator': 'unet_gan',
+      'model__heads': True,
+      'model__conditioned': True,
+      'losses__cutmix__weight': 1.0,
+      'losses__ssim__weight': 1.0,
+      'losses__grades__weight': 1.0,
+      'losses__adversarial__objective': 'bce',
+    },
+    {  # both contrastive and cyclic, with a task network, on another network
+      'model__generator': 'unet',
+      'model__patches__taps': ('down_0', 'down_1'),
+      'model__discriminator': 'seed142',
+      'losses__patchnce__weight': 1.0,
+      'losses__laplacian__weight': 1.0,
+      'losses__gradient__weight': 1.0,
+      'losses__gradient__form': 'correlation',
+      'losses__perceptual__weight': 1.0,
+      'losses__task__weight': 1.0,
+      'losses__task__anatomy': True,
+      'state__order': 'judges_first',
+    },
+  ],
+)
+def test_systems_combine(changes):
+  config = changed(**changes)
+  made = models.create(config['model'])
+  combination.check(config, made)
+  objective = losses.build(config['losses'])
+  rules = state.rules(**config['state'])
+  now = jax.eval_shape(
+    lambda key: state.create(
+      made, rules, key=key, size=32, needs=objective.needs
+    ),
+    rng.root(0),
+  )
+  picture = jax.ShapeDtypeStruct((2, 32, 32, 1), np.uint8)
+  grades = jax.ShapeDtypeStruct((2, len(GRADES)), np.int32)
+  batch = {d: Frames(picture, picture, grades, picture) for d in DOMAINS}
+  run = step.make(made, objective, rules)
+  after, metrics = jax.eval_shape(run, now, batch, rng.root(1))
+  assert jax.tree.structure(after) == jax.tree.structure(now)
+  on = {k for k, options in config['losses'].items() if options['weight']}
+  said = {name.removeprefix('loss/') for name in metrics}
+  assert on - {'cutmix'} <= said
+  assert ('cutmix' in on) == ('judge_high_cutmix' in said)
+
+
+def test_nothing_to_learn_is_refused():
+  config = changed(
+    losses__adversarial__weight=0.0,
+    losses__cycle__weight=0.0,
+    losses__identity__weight=0.0,
+  )
+  with pytest.raises(BadInput, match='every weight'):
+    losses.build(config['losses'])
