@@ -1,0 +1,16 @@
+"""Who judges: patches of two sizes, spectral norm, or every pixel.
+
+`seed142` is what the seed project ran under the name of 70x70.
+"""
+
+VARIANTS = {
+  'patch70': {},
+  'patch70_spectral': {'model.patch70.spectral': True},
+  'seed142': {'model.discriminator': 'seed142'},
+  'unet_gan': {'model.discriminator': 'unet_gan'},
+  'unet_gan_cutmix': {
+    'model.discriminator': 'unet_gan',
+    'losses.cutmix.weight': 1.0,
+  },
+  'patch70_hinge': {'losses.adversarial.objective': 'hinge'},
+}
