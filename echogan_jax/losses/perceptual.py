@@ -61,7 +61,7 @@ def perceptual(out: Outputs, *, source: str = 'judge') -> Values:
   return sum(distance(cycled, real) for cycled, real in pairs)
 
 
-def style(out: Outputs, *, source: str = 'vgg16') -> Values:
+def style(out: Outputs, *, source: str = 'judge') -> Values:
   """Return how far a round trip changes an image's texture.
 
   Sum over layers of ‖gram(cycled) - gram(real)‖² / (4 d²), each direction

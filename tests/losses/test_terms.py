@@ -121,6 +121,20 @@ def test_gradients_are_finite_on_black_images_and_empty_masks(name, mask):
     assert np.isfinite(slope).all()
 
 
+@pytest.mark.parametrize('name', losses.TERMS)
+def test_terms_read_what_they_say(name):
+  # a pass that is not run leaves its field empty, and a sum over it is 0
+  fields = {'seen': ('seen_real', 'seen_cycled')}
+  reads = {'real', 'mask', 'fake'}
+  for field in losses.TERMS[name].reads:
+    reads |= {*fields.get(field, (field,))}
+  out = outputs()._replace(patches_same={}, anatomy={})
+  some = {k: v if k in reads else {} for k, v in out._asdict().items()}
+  found = term(name)(Outputs(**some))
+  assert found.shape == (3,) and (found != 0).any()
+  np.testing.assert_array_equal(found, term(name)(out))
+
+
 @pytest.mark.parametrize('name', sorted(set(losses.TERMS) - ROUND_TRIP))
 def test_terms_work_in_one_direction(name):
   out, whole = outputs(), term(name)
