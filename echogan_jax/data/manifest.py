@@ -12,7 +12,7 @@ from echogan_jax import __version__
 from echogan_jax.command import BadInput
 from echogan_jax.data import annotation, curate, labels, select
 from echogan_jax.data.curate import Record, Settings
-from echogan_jax.shapes import DOMAINS
+from echogan_jax.shapes import DOMAINS, GRADES
 
 Row = dict[str, str]
 
@@ -25,6 +25,16 @@ def read(data: pathlib.Path) -> list[Row]:
   """
   text = _bytes(data).decode('utf-8')
   return list(csv.DictReader(io.StringIO(text, newline='')))
+
+
+def check_graded(data: pathlib.Path, split: str) -> None:
+  """Raise BadInput unless some study of a split is graded."""
+  rows = [row for row in read(data) if row['split'] == split]
+  if not any(row[name] for row in rows for name in GRADES):
+    raise BadInput(
+      f'{data} has no grades in its {split} split, which a loss needs: add '
+      f'columns of {", ".join(GRADES)} to labels.csv and ingest again'
+    )
 
 
 def fingerprint(data: pathlib.Path) -> str:

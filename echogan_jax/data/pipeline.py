@@ -79,6 +79,8 @@ def batches(
   if augment['zoom'] < 1:
     raise BadInput('config.data.augment.zoom must be at least 1')
   data, start = pathlib.Path(dir), start_step * batch_size
+  if 'grades' in extras:
+    manifest.check_graded(data, split)
   pictures = (*_PICTURES, *(extras & {'anatomy'}), *['target'] * paired)
   domains = DOMAINS[:1] if paired else DOMAINS
   found = builder.records(data, split, domains, pictures, batch_size)

@@ -46,7 +46,8 @@ def curated(tmp_path_factory):
         row |= {'path': f'frames/{name}', 'split': split, 'domain': domain}
         row |= {'patient': f'{split}{i}', 'study': f's{i}', 'frame': i}
         row |= {'width': side, 'height': side, 'sector': fan.to_json()}
-        rows.append(row | {'lvh': int(lvh(domain, i))})
+        grade = lvh(domain, i)
+        rows.append(row | {'lvh': '' if grade is None else int(grade)})
     with (data / 'manifest.csv').open('w', newline='') as file:
       table = csv.DictWriter(file, rows[0])
       table.writeheader()

@@ -287,3 +287,12 @@ def test_fingerprint_follows_the_manifest(curated, data):
 def test_bad_input_is_told_at_the_call(take, changes, match):
   with pytest.raises(BadInput, match=match):
     take(0, 0, **changes)
+
+
+def test_grades_that_nobody_gave_are_refused(curated, take):
+  folder = curated(
+    {('train', 'low'): 2, ('train', 'high'): 2}, lvh=lambda domain, i: None
+  )
+  builder.build(folder)
+  with pytest.raises(BadInput, match='no grades in its train split'):
+    take(0, 1, dir=folder, extras=frozenset({'grades'}))

@@ -10,8 +10,15 @@ import tiny
 
 from echogan_jax import losses, models
 from echogan_jax.command import BadInput
-from echogan_jax.shapes import DOMAINS, GRADES, Frames
-from echogan_jax.training import combination, loop, rng, state, step
+from echogan_jax.shapes import DOMAINS, GRADES, TISSUES, Frames
+from echogan_jax.training import (
+  combination,
+  loop,
+  parallel,
+  rng,
+  state,
+  step,
+)
 
 CONFIGS = sorted(
   path.stem
@@ -48,6 +55,19 @@ def changed(**changes):
   dotted = {name.replace('__', '.'): value for name, value in changes.items()}
   config.update_from_flattened_dict(dotted)
   return config.to_dict()
+
+
+def game(config):
+  """Return the pure step of a config, and what makes its state from a key."""
+  made = models.create(config['model'])
+  combination.check(config, made)
+  objective = losses.build(config['losses'])
+  rules = state.rules(**config['state'])
+
+  def create(key):
+    return state.create(made, rules, key=key, size=32, needs=objective.needs)
+
+  return step.make(made, objective, rules), create
 
 
 @pytest.mark.parametrize(
@@ -91,18 +111,22 @@ def test_what_cannot_work_together_is_refused_by_name(changes, says):
     combination.check(config, models.create(config['model']))
 
 
+# a U-Net GAN discriminator with SSIM, heads and anatomy
+JUDGED = {
+  'model__discriminator': 'unet_gan',
+  'model__heads': True,
+  'model__conditioned': True,
+  'losses__cutmix__weight': 1.0,
+  'losses__ssim__weight': 1.0,
+  'losses__grades__weight': 1.0,
+  'losses__adversarial__objective': 'bce',
+}
+
+
 @pytest.mark.parametrize(
   'changes',
   [
-    {  # a U-Net GAN discriminator with SSIM, heads and anatomy
-      'model__discriminator': 'unet_gan',
-      'model__heads': True,
-      'model__conditioned': True,
-      'losses__cutmix__weight': 1.0,
-      'losses__ssim__weight': 1.0,
-      'losses__grades__weight': 1.0,
-      'losses__adversarial__objective': 'bce',
-    },
+    JUDGED,
     {  # both contrastive and cyclic, with a task network, on another network
       'model__generator': 'unet',
       'model__patches__taps': ('down_0', 'down_1'),
@@ -120,26 +144,51 @@ def test_what_cannot_work_together_is_refused_by_name(changes, says):
 )
 def test_systems_combine(changes):
   config = changed(**changes)
-  made = models.create(config['model'])
-  combination.check(config, made)
-  objective = losses.build(config['losses'])
-  rules = state.rules(**config['state'])
-  now = jax.eval_shape(
-    lambda key: state.create(
-      made, rules, key=key, size=32, needs=objective.needs
-    ),
-    rng.root(0),
-  )
+  run, create = game(config)
+  now = jax.eval_shape(create, rng.root(0))
   picture = jax.ShapeDtypeStruct((2, 32, 32, 1), np.uint8)
   grades = jax.ShapeDtypeStruct((2, len(GRADES)), np.int32)
   batch = {d: Frames(picture, picture, grades, picture) for d in DOMAINS}
-  run = step.make(made, objective, rules)
   after, metrics = jax.eval_shape(run, now, batch, rng.root(1))
   assert jax.tree.structure(after) == jax.tree.structure(now)
   on = {k for k, options in config['losses'].items() if options['weight']}
   said = {name.removeprefix('loss/') for name in metrics}
   assert on - {'cutmix'} <= said
   assert ('cutmix' in on) == ('judge_high_cutmix' in said)
+
+
+def test_modes_agree_on_what_is_drawn_for_the_whole_batch():
+  # boxes, places and pools are drawn once and shared out
+  config = changed(
+    **JUDGED,
+    model__directions='enhance',
+    losses__cycle__weight=0.0,
+    losses__patchnce__weight=1.0,
+    losses__task__weight=1.0,
+  )
+  pure, create = game(config)
+  random = np.random.default_rng(0)
+
+  def frames():
+    image = random.integers(0, 256, (4, 32, 32, 1), dtype=np.uint8)
+    tissue = random.integers(0, TISSUES, image.shape, dtype=np.uint8)
+    grades = random.integers(-1, 2, (4, len(GRADES)), dtype=np.int32)
+    mask = np.tile(np.tri(32, dtype=np.uint8)[..., None] * 255, (4, 1, 1, 1))
+    return Frames(image, mask, grades, tissue)
+
+  batches = [{d: frames() for d in DOMAINS} for _ in range(2)]
+  found = []
+  for mode in ('single', 'pmap'):
+    devices = jax.devices()[:2]
+    run = parallel.compile(pure, mode=mode, batch_size=4, devices=devices)
+    now = parallel.place(jax.jit(create)(rng.root(0)), mode, devices)
+    for batch in batches:
+      now, metrics = run(now, batch, rng.root(1))
+      found.append(jax.device_get(metrics))
+  # Adam makes full steps of rounding noise: metrics, not parameters
+  for alone, shared in zip(found[:2], found[2:], strict=True):
+    for name, value in alone.items():
+      np.testing.assert_allclose(shared[name], value, rtol=1e-3, err_msg=name)
 
 
 def test_nothing_to_learn_is_refused():
