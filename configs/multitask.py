@@ -12,6 +12,7 @@ Needs labels.csv to hold grades; blanks are left out of every loss.
 from ml_collections import ConfigDict
 
 from configs import cyclegan
+from echogan_jax.shapes import GRADES
 
 
 def get_config() -> ConfigDict:
@@ -19,11 +20,5 @@ def get_config() -> ConfigDict:
   config = cyclegan.get_config()
   config.model.heads = True
   config.losses.grades.weight = 1.0
-  config.data.balance = (
-    'la_enlarged',
-    'ra_enlarged',
-    'lv_size',
-    'rv_size',
-    'lvh',
-  )
+  config.data.balance = GRADES
   return config

@@ -13,6 +13,7 @@ here are ours.
 from ml_collections import ConfigDict
 
 from configs import cyclegan
+from echogan_jax.shapes import GRADES
 
 
 def get_config() -> ConfigDict:
@@ -20,11 +21,5 @@ def get_config() -> ConfigDict:
   config = cyclegan.get_config()
   config.losses.task.weight = 1.0
   config.losses.task_features.weight = 1.0
-  config.data.balance = (
-    'la_enlarged',
-    'ra_enlarged',
-    'lv_size',
-    'rv_size',
-    'lvh',
-  )
+  config.data.balance = GRADES
   return config

@@ -10,10 +10,10 @@ from jax.typing import DTypeLike
 
 from echogan_jax.models.layers import Map
 from echogan_jax.models.sampling import Names
-from echogan_jax.models.unet import UNet
+from echogan_jax.models.unet import Halving, UNet
 
 
-class CasNet(nn.Module):
+class CasNet(Halving, nn.Module):
   """Refine images progressively, one U-Net after the other.
 
   Attributes:
@@ -27,16 +27,6 @@ class CasNet(nn.Module):
   features: int = 64
   downs: int = 8
   dtype: DTypeLike | None = None
-
-  @property
-  def multiple(self) -> int:
-    """Sides must be multiples of this."""
-    return 2**self.downs
-
-  @property
-  def smallest(self) -> int:
-    """The smallest side: one pixel at the bottom."""
-    return 2**self.downs
 
   @property
   def depths(self) -> Names:

@@ -6,6 +6,7 @@ from jax.typing import DTypeLike
 
 from echogan_jax.models.layers import Conv, Map, instance_norm, leaky
 from echogan_jax.models.sampling import NEAREST, Maps, Names, double, follow
+from echogan_jax.models.unet import Halving
 
 
 class Block(nn.Module):
@@ -28,7 +29,7 @@ class Block(nn.Module):
     return leaky(y + instance_norm(short(x)))
 
 
-class ResUNet(nn.Module):
+class ResUNet(Halving, nn.Module):
   """Translate images; 78.6 M parameters with 64 features and eight downs.
 
   Attributes:
@@ -40,16 +41,6 @@ class ResUNet(nn.Module):
   features: int = 64
   downs: int = 8
   dtype: DTypeLike | None = None
-
-  @property
-  def multiple(self) -> int:
-    """Sides must be multiples of this."""
-    return 2**self.downs
-
-  @property
-  def smallest(self) -> int:
-    """The smallest side: one pixel at the bottom."""
-    return 2**self.downs
 
   @property
   def depths(self) -> Names:

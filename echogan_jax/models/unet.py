@@ -9,7 +9,21 @@ from echogan_jax.models.layers import Conv, Map, instance_norm, leaky
 from echogan_jax.models.sampling import Maps, Names, Up, follow
 
 
-class UNet(nn.Module):
+class Halving:
+  """What a generator that halves the sides `downs` times asks of them."""
+
+  @property
+  def multiple(self) -> int:
+    """Sides must be multiples of this."""
+    return 2**self.downs
+
+  @property
+  def smallest(self) -> int:
+    """The smallest side: one pixel at the bottom."""
+    return 2**self.downs
+
+
+class UNet(Halving, nn.Module):
   """Translate images through an encoder and decoder joined at every scale.
 
   Attributes:
@@ -28,16 +42,6 @@ class UNet(nn.Module):
   skip_every: int = 1
   up: str = 'deconv'
   dtype: DTypeLike | None = None
-
-  @property
-  def multiple(self) -> int:
-    """Sides must be multiples of this."""
-    return 2**self.downs
-
-  @property
-  def smallest(self) -> int:
-    """The smallest side: one pixel at the bottom."""
-    return 2**self.downs
 
   @property
   def depths(self) -> Names:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny
 
-from echogan_jax import losses, models
+from echogan_jax import enhance, evaluate, losses, models, report
 from echogan_jax.command import BadInput
 from echogan_jax.shapes import DOMAINS, GRADES, TISSUES, Frames
 from echogan_jax.training import (
@@ -40,13 +40,48 @@ SAYS = {
 }
 
 
+def logged(workdir):
+  """Return what the last step logged, but for the time it took."""
+  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+  values = json.loads(lines[-1])
+  del values['pairs_per_second']
+  return values
+
+
 @pytest.mark.parametrize('name', CONFIGS)
 def test_every_config_trains(name, annotated, tmp_path):
   assert loop.train(tiny.config(annotated, name), tmp_path) == 2
-  lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
-  values = json.loads(lines[-1])
+  values = logged(tmp_path)
   for metric in SAYS.get(name, ()):
     assert np.isfinite(values[metric]), metric
+
+
+# projectors, task network, spectral norms, pooled anatomy: all is state
+@pytest.mark.parametrize('name', ['dclgan', 'task_gan', 'unet_gan', 'ultragan'])
+def test_what_a_system_adds_survives_a_stop(name, annotated, tmp_path):
+  whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+  loop.train(tiny.config(annotated, name, num_steps=3), whole)
+  for steps in (2, 3):
+    loop.train(tiny.config(annotated, name, num_steps=steps), parts)
+  assert logged(parts) == logged(whole)
+
+
+def test_a_one_sided_run_serves_every_verb(annotated, phantom, tmp_path):
+  loop.train(tiny.config(annotated, 'cut', num_steps=1), tmp_path)
+  evaluate.main(
+    [
+      f'--workdir={tmp_path}',
+      f'--data={annotated}',
+      f'--truth={phantom}',
+      '--split=all',
+    ]
+  )
+  report.main([f'--workdir={tmp_path}'])
+  assert 'checkerboard_db' in (tmp_path / 'report.html').read_text()
+  clip = next(phantom.glob('studies/*/*/*.dcm'))
+  made = tmp_path / 'enhanced.dcm'
+  enhance.main([f'--workdir={tmp_path}', f'--input={clip}', f'--output={made}'])
+  assert made.exists()
 
 
 def changed(**changes):
