@@ -13,10 +13,11 @@ from configs import cyclegan
 
 
 def get_config() -> ConfigDict:
-  """Return CUT with its antialiased ResNet."""
+  """Return CUT with its antialiased networks."""
   config = cyclegan.get_config()
   config.model.update(directions='enhance', init='xavier')
   config.model.resnet.update(up='blur', down='blur', down_bias=True)
+  config.model.patch70.down = 'blur'
   config.losses.cycle.weight = 0.0
   config.losses.identity.weight = 0.0
   config.losses.patchnce.weight = 1.0

@@ -61,7 +61,8 @@ def get_config() -> ConfigDict:
         'resunet': {'features': 64, 'downs': 8},
         'casnet': {'blocks': 6, 'features': 64, 'downs': 8},
         'seed_resnet': {'features': 64, 'blocks': 9},
-        'patch70': {'features': 64, 'spectral': False},
+        # down: stride | blur (CUT's)
+        'patch70': {'features': 64, 'spectral': False, 'down': 'stride'},
         # the seed's: called 70x70 by its author, sees 142x142
         'seed142': {'features': 64, 'spectral': False},
         'unet_gan': {'features': 64, 'downs': 6},  # 5 downs for 128 pixels
@@ -88,7 +89,7 @@ def get_config() -> ConfigDict:
       'losses': {
         'adversarial': {
           'weight': 1.0,
-          'objective': 'lsgan',  # lsgan | hinge | bce
+          'objective': 'lsgan',  # lsgan | hinge | bce | wgan
           'judge_weight': 0.5,  # of the discriminators' own loss
         },
         'cycle': {'weight': 10.0},

@@ -4,7 +4,8 @@
     --workdir=runs/dclgan --config.data.dir=DATA
 
 As the authors' code: a hinge, half of the sum of both adversarial terms,
-PatchNCE on four maps (not the pixels), half an L1 identity, no cycle.
+PatchNCE on four maps (not the pixels), half an L1 identity, no cycle. Networks
+and order of the players are CUT's (the order unverified).
 """
 
 from ml_collections import ConfigDict

@@ -6,6 +6,8 @@
 Needs the chambers drawn in both domains while training (ingest
 --annotations), nothing when enhancing. As the authors' published command,
 which has no pixel-wise cycle loss: Laplacian and Gaussian pyramids replace it.
+Draw as many frames in one domain as in the other: a frame without drawing is
+shown without tissue, and would tell its domain.
 """
 
 from ml_collections import ConfigDict

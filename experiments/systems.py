@@ -2,7 +2,10 @@
 
   python -m experiments.run systems --local --split=test
 
-Each variant is a file of configs/ as it stands, at the same budget.
+Each variant is a file of configs/. The laptop scale gives all the same budget,
+batch and schedule, also to those that have their own (the seed's constant
+rate, FastCUT's late decay, UltraGAN's batch of 4). The phantom's anatomy is
+drawn, so Task-GAN segments.
 """
 
 VARIANTS = {
@@ -23,3 +26,4 @@ VARIANTS = {
     'adaptive_upsampling',
   )
 }
+VARIANTS['task_gan'] |= {'losses.task.anatomy': True}

@@ -23,15 +23,6 @@ _PICTURES = ('image', 'mask')
 _CODES = ('mask', 'anatomy')
 
 
-def fingerprint(dir: str | pathlib.Path) -> str:
-  """Return the hash that stands for a data set, see `manifest`.
-
-  Raises:
-    BadInput: the folder is not what `ingest` writes.
-  """
-  return manifest.fingerprint(pathlib.Path(dir))
-
-
 def batches(
   *,
   dir: str | pathlib.Path,
@@ -100,7 +91,12 @@ def batches(
 
 
 def examples(
-  dir: str | pathlib.Path, split: str, limit: int, *, size: int | None = None
+  dir: str | pathlib.Path,
+  split: str,
+  limit: int,
+  *,
+  size: int | None = None,
+  domains: Sequence[str] = DOMAINS,
 ) -> Batch:
   """Return a fixed set of frames of a split, the same on every call.
 
@@ -109,6 +105,7 @@ def examples(
     split: `train`, `validation` or `test`.
     limit: at most so many frames of each domain.
     size: side of the images, None for the stored one.
+    domains: which ones.
 
   Raises:
     BadInput: the split is without frames of a domain.
@@ -121,7 +118,7 @@ def examples(
 
   streams = {
     domain: records.take(limit).map(example, **_PARALLEL).batch(limit)
-    for domain, (records, _) in builder.records(data, split, DOMAINS).items()
+    for domain, (records, _) in builder.records(data, split, domains).items()
   }
   return next(_numpy(tf.data.Dataset.zip(streams)))
 

@@ -72,7 +72,9 @@ class Objective(NamedTuple):
       term).
     discriminator: (`Trial`, step, luck in [0, 1)) -> the same for one
       discriminator.
-    task: the task network's loss on real images, one value per example.
+    task: (`Reading`, grades, anatomy) -> the task network's loss on real
+      images, one value per example.
+    draws: whether the task network learns anatomy too.
     needs: fields of `Outputs` that some term reads beside `real` and `fake`,
       and `mixed` for CutMix.
   """
@@ -80,6 +82,7 @@ class Objective(NamedTuple):
   generators: Callable[[Outputs, Array], tuple[Array, Means]]
   discriminator: Callable[[Trial, Array, Array], tuple[Array, Means]]
   task: Callable[..., Values]
+  draws: bool
   needs: frozenset[str]
 
 
@@ -93,7 +96,7 @@ def build(config: Mapping[str, Mapping[str, Any]]) -> Objective:
   """
   config = {name: dict(options) for name, options in config.items()}
   judge_weight = config['adversarial'].pop('judge_weight')
-  drawn = config['task'].pop('anatomy')
+  drawn = config['task']['anatomy']
   weights = {name: config[name].pop('weight') for name in TERMS}
   warmups = {name: config[name].pop('warmup_steps', 0) for name in TERMS}
   terms = {
@@ -126,7 +129,9 @@ def build(config: Mapping[str, Mapping[str, Any]]) -> Objective:
   if drawn and 'read' in needs:
     needs.add('anatomy')
   discriminator = _discriminator(judging, **config['cutmix'])
-  return Objective(generators, discriminator, grades.task_own, frozenset(needs))
+  return Objective(
+    generators, discriminator, grades.task_own, drawn, frozenset(needs)
+  )
 
 
 def _discriminator(

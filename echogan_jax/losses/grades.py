@@ -93,10 +93,16 @@ def task_own(
   return total
 
 
-def task(out: Outputs) -> Values:
-  """Return the task network's error on each fake, by its source's truth."""
+def task(out: Outputs, *, anatomy: bool = False) -> Values:
+  """Return the task network's error on each fake, by its source's truth.
+
+  Args:
+    out: the generators' pass.
+    anatomy: whether what is drawn counts beside the grades.
+  """
+  drawn = out.anatomy if anatomy else {}
   return sum(
-    task_own(out.read[target], out.grades[source], out.anatomy.get(source))
+    task_own(out.read[target], out.grades[source], drawn.get(source))
     for source, target in directions(out.read)
   )
 

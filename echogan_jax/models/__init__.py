@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key, PyTree
 
 from echogan_jax.command import BadInput
+from echogan_jax.models import vgg
 from echogan_jax.models.casnet import CasNet
 from echogan_jax.models.heads import MultiTask
 from echogan_jax.models.patchgan import PATCH70, SEED142, PatchGAN
@@ -121,8 +122,17 @@ def create(config: Mapping[str, Any]) -> Models:
   another one on the command line needs no other change.
 
   Raises:
-    BadInput: a name or a dtype is unknown.
+    BadInput: a name or a dtype is unknown, or an option is missing.
   """
+  try:
+    return _create(config)
+  except (KeyError, TypeError) as error:
+    raise BadInput(
+      f'config.model does not fit this version of echogan_jax: {error}'
+    ) from error
+
+
+def _create(config: Mapping[str, Any]) -> Models:
   _choice(config, 'dtype', ('float32', 'bfloat16'))
   _choice(config, 'init', _INITS)
   _choice(config, 'directions', ('both', 'enhance'))
@@ -161,15 +171,24 @@ def _choice(config: Mapping, key: str, names: Mapping | tuple) -> str:
   return config[key]
 
 
-def check_size(models: Models, size: int) -> None:
-  """Raise BadInput unless images of this side fit both networks."""
-  generator, judge = models.generator, models.discriminator
+def check_size(
+  models: Models, size: int, needs: frozenset[str] = frozenset()
+) -> None:
+  """Raise BadInput unless images of this side fit every network in play."""
+  generator = models.generator
   name = type(generator).__name__
-  smallest = max(generator.smallest, judge.smallest)
+  sides = {name: generator.smallest}
+  sides['the discriminator'] = models.discriminator.smallest
+  if 'read' in needs:
+    sides['the task network'] = models.task.smallest
+  if 'seen' in needs:
+    sides['VGG16'] = vgg.SMALLEST
+  smallest = max(sides.values())
   if size < smallest:
+    wants = ', '.join(f'{who} {side}' for who, side in sides.items())
     raise BadInput(
-      f'data.size={size} is too small: {name} needs {generator.smallest} and '
-      f'the discriminator {judge.smallest} pixels; use at least {smallest}'
+      f'data.size={size} is too small, pixels needed: {wants}; use at least '
+      f'{smallest}'
     )
   if size % generator.multiple:
     fit = -(-size // generator.multiple) * generator.multiple

@@ -3,6 +3,7 @@
 import flax.linen as nn
 from jax.typing import DTypeLike
 
+from echogan_jax.command import BadInput
 from echogan_jax.models.layers import (
   Conv,
   KerasInstanceNorm,
@@ -10,6 +11,7 @@ from echogan_jax.models.layers import (
   instance_norm,
   leaky,
 )
+from echogan_jax.models.sampling import DOWNS, halve
 from echogan_jax.shapes import Verdict
 
 # (width in units of `features`, stride) of each hidden layer
@@ -32,6 +34,8 @@ class PatchGAN(nn.Module):
     size: side of every kernel; 1 judges each pixel by itself.
     keras: Keras' padding and norm instead of PyTorch's.
     spectral: spectral norm on every convolution.
+    down: `stride`, or `blur` for CUT's: convolve at stride 1, then halve by
+      `sampling.halve`; 84x84 pixels with the layers of `PATCH70`.
     dtype: of the computation, None for the operands' own.
   """
 
@@ -40,6 +44,7 @@ class PatchGAN(nn.Module):
   size: int = 4
   keras: bool = False
   spectral: bool = False
+  down: str = 'stride'
   dtype: DTypeLike | None = None
 
   @property
@@ -47,6 +52,8 @@ class PatchGAN(nn.Module):
     """Side of the input square that one logit sees (norms left aside)."""
     side = self.size
     for _, stride in reversed(self.layers):
+      if self._blurs(stride):
+        side, stride = 2 * side + 1, 1
       side = (side - 1) * stride + self.size
     return side
 
@@ -55,8 +62,15 @@ class PatchGAN(nn.Module):
     """The smallest side that leaves one logit."""
     side = 1
     for stride in (1, *(stride for _, stride in reversed(self.layers))):
+      if self._blurs(stride):
+        side, stride = 2 * side - 1, 1
       side = (side - 1) * stride + self.size - sum(self._pad(stride))
     return side
+
+  def _blurs(self, stride: int) -> bool:
+    if self.down not in DOWNS:
+      raise BadInput(f'model.….down={self.down}: choose {", ".join(DOWNS)}')
+    return self.down == 'blur' and stride == 2
 
   def _pad(self, stride: int) -> tuple[int, int]:
     half = (self.size - 1) // 2
@@ -68,10 +82,11 @@ class PatchGAN(nn.Module):
     options = dict(spectral=self.spectral, dtype=self.dtype)
     y, hidden = x, []
     for i, (width, stride) in enumerate(self.layers):
+      blurs = self._blurs(stride)
       y = Conv(
         width * self.features,
         self.size,
-        stride=stride,
+        stride=1 if blurs else stride,
         pad=self._pad(stride),
         use_bias=i == 0,
         name=f'conv_{i}',
@@ -83,7 +98,7 @@ class PatchGAN(nn.Module):
           if self.keras
           else instance_norm(y)
         )
-      y = leaky(y)
+      y = halve(leaky(y)) if blurs else leaky(y)
       hidden.append(y)
     head = Conv(1, self.size, pad=self._pad(1), name='head', **options)
     return Verdict((head(y).astype(x.dtype),), tuple(hidden))

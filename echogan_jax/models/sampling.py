@@ -129,7 +129,7 @@ class Up(nn.Module):
   def __call__(self, x: Map) -> Map:
     """Double a batch of maps; BadInput if there is no such kind."""
     if self.kind not in UPS:
-      raise BadInput(f'up={self.kind}: choose one of {", ".join(UPS)}')
+      raise BadInput(f'model.….up={self.kind}: choose {", ".join(UPS)}')
     options = dict(
       features=self.features, use_bias=self.use_bias, dtype=self.dtype
     )
@@ -167,7 +167,7 @@ class Down(nn.Module):
   def __call__(self, x: Map) -> Map:
     """Convolve a batch of maps; BadInput if there is no such kind."""
     if self.kind not in DOWNS:
-      raise BadInput(f'down={self.kind}: choose one of {", ".join(DOWNS)}')
+      raise BadInput(f'model.….down={self.kind}: choose {", ".join(DOWNS)}')
     options = dict(use_bias=self.use_bias, dtype=self.dtype)
     stride = 2 if self.kind == 'stride' else 1
     layer = Conv(self.features, 3, stride=stride, pad=(1, 1), **options)

@@ -19,6 +19,8 @@ from echogan_jax.command import BadInput
 from echogan_jax.models.layers import Map, convolve
 from echogan_jax.shapes import Image
 
+SMALLEST = 16  # pixels to a side: one at the deepest maps
+
 Params = Mapping[str, Mapping[str, Any]]  # `Conv_0` to `Conv_12`
 
 _DEPTHS = (2, 2, 3, 3, 3)  # convolutions before each pooling

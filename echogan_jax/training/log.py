@@ -108,5 +108,5 @@ def alarms(
   return [
     name
     for name, (key, least) in watched.items()
-    if all(line[key] < least for line in recent)
+    if all(key in line and line[key] < least for line in recent)
   ]

@@ -14,8 +14,8 @@ from ml_collections import ConfigDict
 
 from echogan_jax import losses, models
 from echogan_jax.command import BadInput
-from echogan_jax.data import pipeline
-from echogan_jax.shapes import DOMAINS, GENERATORS
+from echogan_jax.data import manifest, pipeline
+from echogan_jax.shapes import GENERATORS
 from echogan_jax.training import (
   checkpoint,
   combination,
@@ -41,9 +41,9 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
   """
   _check(config)
   made = models.create(config.model.to_dict())
-  models.check_size(made, config.data.size)
   combination.check(config.to_dict(), made)
   objective = losses.build(config.losses.to_dict())
+  models.check_size(made, config.data.size, objective.needs)
   rules = state.rules(**config.state)
   mode, data = config.parallel.mode, config.data.to_dict()
   extras = objective.needs & {'grades', 'anatomy'}
@@ -53,7 +53,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
   )
   sample = _sampler(made, data, config.train.samples)
   resolved = config.to_dict() | {
-    'data_sha256': pipeline.fingerprint(data['dir'])
+    'data_sha256': manifest.fingerprint(pathlib.Path(data['dir']))
   }
   recipe.check(workdir, resolved)
   root = rng.root(config.seed)
@@ -158,8 +158,11 @@ class _Follower:
 
 
 def _sampler(made: models.Models, data: dict[str, Any], count: int):
-  frames = pipeline.examples(data['dir'], 'train', count, size=data['size'])
-  count = min(len(frames[domain].image) for domain in DOMAINS)
+  sources = [GENERATORS[name][0] for name in made.names]
+  frames = pipeline.examples(
+    data['dir'], 'train', count, size=data['size'], domains=sources
+  )
+  count = min(len(frames[domain].image) for domain in sources)
   translate = translator(made)
 
   def sample(ema: dict) -> np.ndarray:

@@ -178,14 +178,15 @@ def _patches(
     variables = {'params': params['projector'][name]}
     return models.projector.apply(variables, tuple(samples))
 
-  def pair(name: str, made: Image, source: str, turn: Callable) -> tuple:
+  def pair(use: str, made: Image, source: str, turn: Callable) -> tuple:
+    name = use.split('/')[0]
     _, target = GENERATORS[name]
     other = _FROM[target] if sampling.dual else name
     theirs = encode(name, out.real[source])
     ours = [turn(m) for m in encode(other, turn(made))]
     places = [
       choose(
-        rng.stream(key, f'places/{tap}'),
+        rng.stream(key, f'places/{use}/{tap}'),
         out.mask[source],
         *m.shape[1:3],
         sampling.count,
@@ -209,5 +210,5 @@ def _patches(
     found['patches'][target] = pair(name, out.fake[target], source, turn)
     if sampling.identity:
       same = found.setdefault('patches_same', {})
-      same[target] = pair(name, out.same[target], target, _stay)
+      same[target] = pair(f'{name}/same', out.same[target], target, _stay)
   return found

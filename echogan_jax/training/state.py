@@ -33,7 +33,9 @@ class TrainState(struct.PyTreeNode):
   discriminators: Player
   ema: PyTree  # exponential moving average of the generators' params
   pools: Any  # Pool of earlier fakes, keyed by domain; or none
-  helpers: Any  # Player of what some losses need: projector, task, vgg16
+  # Players that some losses need: projector, task; and VGG16 as it came, 59 MB
+  # of each checkpoint, so that a run goes on without the package it came from
+  helpers: Any
 
 
 class Shown(NamedTuple):
@@ -111,7 +113,6 @@ def rules(
     'discriminators': adam(learning_rate * judge_rate),
     # learns a task that does not change: no decay, no reason for beta1 = 0.5
     'task': optax.adam(task_learning_rate),
-    'vgg16': optax.identity(),
   }
   return Rules(
     optimizers, order == 'judges_first', ema_halflife_images, pool_size

@@ -153,7 +153,7 @@ def update_task(
     for d, real in now.real.items():
       variables = {'params': params['task']['task']}
       reading = game.models.task.apply(variables, real)
-      drawn = now.anatomy.get(d)
+      drawn = now.anatomy[d] if game.objective.draws else None
       values = game.objective.task(reading, now.grades[d], drawn)
       total += jnp.mean(values) / len(now.real)
     return total, None

@@ -8,7 +8,7 @@ from clinic import contents, run, table, write_clip, write_labels
 from PIL import Image
 
 from echogan_jax.command import BadInput
-from echogan_jax.data import annotation, builder, curate, pipeline, sector
+from echogan_jax.data import annotation, builder, curate, manifest, sector
 from echogan_jax.shapes import UNDRAWN
 
 SHAPE = (3, 60, 80)
@@ -139,14 +139,14 @@ def test_added_later_taken_away_and_changed(plain, data, clinic, tmp_path):
   ingest(clinic, copy, f'--annotations={made}')
   assert tables(copy) == tables(data)
   assert 'anatomy' in builder.load(copy).info.features
-  before = pipeline.fingerprint(copy)
+  before = manifest.fingerprint(copy)
   other = shutil.copytree(made, tmp_path / 'made')
   clip = clinic / 'in' / 'p1' / 's1' / 'clip.dcm'
   np.savez(named(clip, other / 'truth'), mask=np.full(SHAPE, UNDRAWN, np.uint8))
   ingest(clinic, copy, f'--annotations={other}')
   assert len(table(copy / 'annotations.csv')) == 6
-  assert len({before, pipeline.fingerprint(copy)}) == 2
-  assert pipeline.fingerprint(plain) != before
+  assert len({before, manifest.fingerprint(copy)}) == 2
+  assert manifest.fingerprint(plain) != before
   ingest(clinic, copy)
   assert tables(copy) == tables(plain)
   assert 'anatomy' not in builder.load(copy).info.features

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from echogan_jax.command import BadInput
-from echogan_jax.data import builder, pipeline
+from echogan_jax.data import builder, manifest, pipeline
 from echogan_jax.shapes import TISSUES, UNDRAWN, Frames
 
 LOW, HIGH, BATCH = 7, 5, 2
@@ -268,8 +268,8 @@ def test_an_epoch_of_balanced_frames_has_as_many(take, annotated):
 
 def test_fingerprint_follows_the_manifest(curated, data):
   other = curated({('train', 'low'): 1})
-  assert pipeline.fingerprint(data) == pipeline.fingerprint(str(data))
-  assert pipeline.fingerprint(data) != pipeline.fingerprint(other)
+  assert manifest.fingerprint(data) == manifest.fingerprint(data / '.')
+  assert manifest.fingerprint(data) != manifest.fingerprint(other)
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def outputs(size=16, batch=3, fill=None, mask=1.0, seed=0):
 def term(name, **changes):
   """Return a term with the options it has in the config."""
   options = TERMS[name] | changes
-  for key in ('weight', 'warmup_steps', 'judge_weight', 'anatomy'):
+  for key in ('weight', 'warmup_steps', 'judge_weight'):
     options.pop(key, None)
   return functools.partial(losses.TERMS[name].value, **options)
 

@@ -156,7 +156,7 @@ def test_unknown_names_are_refused_by_name():
 def test_sizes_that_do_not_fit_are_refused():
   made = models.create(CONFIG)
   models.check_size(made, 24)
-  with pytest.raises(BadInput, match='too small.*at least 24'):
+  with pytest.raises(BadInput, match='too small.*ResNet 8.*at least 24'):
     models.check_size(made, 20)
   with pytest.raises(BadInput, match='multiple of 4; try 28'):
     models.check_size(made, 26)

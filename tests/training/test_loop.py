@@ -277,6 +277,11 @@ def test_alarms_need_five_bad_steps_in_a_row(key, value, name):
   assert log.alarms(bad, **THRESHOLDS) == [name]
   assert log.alarms(bad[:4], **THRESHOLDS) == []
   assert log.alarms([*bad[:4], line()], **THRESHOLDS) == []
+  one_sided = [
+    {k: v for k, v in values.items() if 'low' not in k} for values in bad
+  ]
+  found = log.alarms(one_sided, **THRESHOLDS)
+  assert found == ([name] if 'low' not in name else [])
 
 
 def test_the_log_drops_what_a_dead_attempt_wrote(tmp_path):
