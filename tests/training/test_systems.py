@@ -109,6 +109,19 @@ def game(config):
   ('changes', 'says'),
   [
     ({'losses__cutmix__weight': 1.0}, 'cutmix.*model.discriminator=unet_gan'),
+    (
+      {'losses__cutmix__weight': 1.0, 'model__discriminator': 'unet_gan'},
+      'cutmix.augmentation.*objective=bce, not lsgan',
+    ),
+    (
+      {'losses__adversarial__objective': 'wgan'},
+      'wgan.*model.patch70.spectral=True',
+    ),
+    ({'losses__task__warmup_steps': -1}, 'task.warmup_steps=-1.*at least 0'),
+    ({'losses__illumination__grids': (0,)}, 'illumination.grids.*no zero'),
+    ({'model__patches__taps': ()}, 'patches.taps=.*at least one'),
+    ({'model__levels__lvh': 1}, 'model.levels.lvh=1: must be at least 2'),
+    ({'model__resnet__blocks': 0}, 'model.resnet.blocks=0'),
     ({'losses__grades__weight': 1.0}, 'losses.grades.*model.heads=True'),
     ({'model__directions': 'enhance'}, 'losses.cycle.*directions=both'),
     (
