@@ -115,7 +115,7 @@ def test_every_way_down_halves_after_its_norm(kind):
 
 def test_unknown_kinds_are_refused_by_name():
   x = noise(1, 4, 4, 1)
-  with pytest.raises(BadInput, match='up=sinc: choose one of deconv, resize'):
+  with pytest.raises(BadInput, match='up=sinc: choose deconv, resize'):
     Up('sinc', 2).init(jax.random.key(0), x)
-  with pytest.raises(BadInput, match='down=pool: choose one of stride, blur'):
+  with pytest.raises(BadInput, match='down=pool: choose stride, blur'):
     Down('pool', 2).init(jax.random.key(0), x)
