@@ -93,7 +93,8 @@ oninput="this.previousElementSibling.style.clipPath =
 {% if alarms %}<p class="warning">Alarms: {{ alarms }}</p>{% endif %}{% endif %}
 
 {% if samples %}<h2>As training went on</h2>
-<p>Each row: source, translation, back again; low quality above, high below.
+<p>Each row: source, translation, and back again where there is a way back; low
+quality above.
 </p>{% for label, source in samples %}<figure><img src="{{ source }}"
 alt="{{ label }}"><figcaption>step {{ label }}</figcaption></figure>
 {% endfor %}{% endif %}
