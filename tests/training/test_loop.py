@@ -3,6 +3,7 @@
 import json
 import resource
 import signal
+import types
 
 import jax
 import numpy as np
@@ -115,7 +116,8 @@ def test_a_state_that_diverged_is_not_saved(ingested, tmp_path, monkeypatch):
 
 
 def test_other_data_are_refused(whole, ingested, monkeypatch):
-  monkeypatch.setattr(pipeline, 'fingerprint', lambda folder: 'another')
+  other = types.SimpleNamespace(fingerprint=lambda folder: 'another')
+  monkeypatch.setattr(loop, 'manifest', other)
   with pytest.raises(BadInput, match='data_sha256=.* not another'):
     loop.train(tiny.config(ingested, num_steps=6), whole[0])
 
