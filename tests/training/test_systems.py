@@ -233,10 +233,14 @@ def test_modes_agree_on_what_is_drawn_for_the_whole_batch():
     for batch in batches:
       now, metrics = run(now, batch, rng.root(1))
       found.append(jax.device_get(metrics))
-  # Adam makes full steps of rounding noise: metrics, not parameters
-  for alone, shared in zip(found[:2], found[2:], strict=True):
+  # gradients move at every kink of a rectifier, and Adam makes full steps of
+  # rounding noise: losses are compared closely, and only before its first
+  for alone, shared, close in zip(
+    found[:2], found[2:], (1e-4, 1e-2), strict=True
+  ):
     for name, value in alone.items():
-      np.testing.assert_allclose(shared[name], value, rtol=1e-3, err_msg=name)
+      rtol = close if name.startswith('loss/') else 1e-2
+      np.testing.assert_allclose(shared[name], value, rtol=rtol, err_msg=name)
 
 
 def test_nothing_to_learn_is_refused():
