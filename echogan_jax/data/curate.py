@@ -61,8 +61,9 @@ def process(item: Item, settings: Settings) -> Record:
     )
     called = naming.called(item, clip, settings)
     used = _use(item, clip, hashes, called, settings)
-    told = {'words': _words(item, settings), 'beside': len(item.beside)}
-    return dataclasses.replace(used, **told)
+    header = clip.header or pydicom.Dataset()
+    words = naming.words_of(header, settings.key)
+    return dataclasses.replace(used, words=words, beside=len(item.beside))
   except Rejected as error:
     return Record(
       reason=error.reason,

@@ -4,6 +4,8 @@ import hashlib
 import pathlib
 from collections.abc import Sequence
 
+import pydicom
+
 from echogan_jax.data import identity, labels, part10, select
 from echogan_jax.data.clip import Clip
 from echogan_jax.data.header import quiet, value
@@ -46,10 +48,15 @@ def words(path: pathlib.Path, key: bytes) -> list[str]:
     return []
   try:
     with quiet(), path.open('rb') as file:
-      found = identity.words(part10.read(file)[1])
+      return words_of(part10.read(file)[1], key)
   except Exception:  # noqa: BLE001  anything, from a hostile file
     return []
-  return [identity.pseudonym(key, 'word', word) for word in sorted(found)]
+
+
+def words_of(header: pydicom.Dataset, key: bytes) -> list[str]:
+  """Return the same of a header that has been read."""
+  found = sorted(identity.words(header))
+  return [identity.pseudonym(key, 'word', word) for word in found]
 
 
 def pseudonyms(
