@@ -35,3 +35,12 @@ def ssim(
   found = np.asarray(image.ssim(x, y), np.float64)[..., 0]
   area = np.maximum(np.sum(inside, (1, 2)), 1)
   return np.sum(found * inside, (1, 2)) / area
+
+
+def mae(
+  frames: Frames, truth: Frames, inside: Masks
+) -> Float64[np.ndarray, ' batch']:
+  """Return the mean absolute error in grey levels, per image."""
+  error = np.abs(frames.astype(np.float64) - truth)
+  axes = (1, 2)
+  return np.sum(error * inside, axes) / np.maximum(np.sum(inside, axes), 1)

@@ -1,12 +1,15 @@
-"""The checkerboard measure: sees a grid, and nothing where there is none."""
+"""Artefact measures: see what was put in, and nothing where nothing was."""
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from echogan_jax import metrics
 from echogan_jax.data import phantom
-from echogan_jax.metrics.artifacts import checkerboard_db
+from echogan_jax.metrics.artifacts import (
+  checkerboard_db,
+  high_frequency_db,
+  inversion,
+)
 
 SIZE = 64
 FULL = np.ones((SIZE, SIZE), bool)
@@ -82,13 +85,65 @@ def test_what_lies_outside_the_sector_does_not_count():
   assert checkerboard_db(marked, FAN) == checkerboard_db(plain, FAN)
 
 
-def test_it_is_measured_before_after_and_in_the_truth():
+@pytest.mark.parametrize('inside', [FULL, FAN], ids=['full', 'fan'])
+def test_white_noise_has_the_share_of_its_area(inside):
+  expected = 10 * np.log10(1 - np.pi * 0.35**2)
+  values = [high_frequency_db(picture(0, seed), inside) for seed in range(8)]
+  assert abs(np.mean(values) - expected) < 0.2
+  flat = np.full((SIZE, SIZE), 90, np.uint8)
+  assert abs(high_frequency_db(flat, inside) - expected) < 0.1
+
+
+@pytest.mark.parametrize('frequency, low', [(0.2, True), (0.45, False)])
+def test_a_wave_is_on_its_side_of_the_cut(frequency, low):
+  x, y = np.indices((SIZE, SIZE))
+  for place in (x, (x + y) / np.sqrt(2)):
+    wave = as_uint8(128 + 60 * np.sin(2 * np.pi * frequency * place))
+    found = high_frequency_db(wave, FULL)
+    assert found < -30 if low else found > -0.1
+
+
+def test_hidden_noise_raises_it_and_blur_lowers_it():
+  plain = picture(1.2)
+  noise = np.random.default_rng(1).normal(0, 6, plain.shape)
+  found = [
+    high_frequency_db(as_uint8(level), FAN)
+    for level in (ndimage.gaussian_filter(plain, 1.0), plain, plain + noise)
+  ]
+  assert np.diff(found).min() > 5
+
+
+def test_high_frequency_needs_a_sector_and_only_counts_it():
   plain = picture(1.5)
-  case = metrics.Case(
-    input=plain, enhanced=as_uint8(plain + grid(4, (0, 1))), inside=FULL
-  )
-  found = metrics.measure(case)
-  assert found['checkerboard_db/enhanced'] > found['checkerboard_db/input'] + 10
-  assert 'checkerboard_db/target' not in found
-  found = metrics.measure(case._replace(target=plain))
-  assert found['checkerboard_db/target'] == found['checkerboard_db/input']
+  with pytest.raises(ValueError, match='empty'):
+    high_frequency_db(plain, ~FULL)
+  other = np.where(FAN, plain, picture(0))
+  assert high_frequency_db(other, FAN) == high_frequency_db(plain, FAN)
+
+
+@pytest.mark.parametrize('inside', [FULL, FAN], ids=['full', 'fan'])
+def test_a_negative_is_inverted_and_a_stretch_is_not(inside):
+  plain = picture(1.5)
+  assert inversion(plain, 255 - plain, inside) > 0.99
+  gamma = as_uint8(255 * (plain / 255) ** 2)
+  stretched = as_uint8(2.0 * plain - 100)
+  blurred = ndimage.gaussian_filter(plain, 1)
+  for after in (plain, gamma, stretched, blurred):
+    assert inversion(plain, after, inside) == 0.0
+  flat = np.full((SIZE, SIZE), 90, np.uint8)
+  assert inversion(plain, flat, inside) == inversion(flat, plain, inside) == 0.0
+
+
+def test_half_a_negative_is_half_inverted():
+  plain = picture(1.5)
+  after = np.where(np.arange(SIZE) < SIZE // 2, plain, 255 - plain)
+  assert abs(inversion(plain, after, FULL) - 0.5) < 0.1
+
+
+def test_inversion_is_asked_of_the_sector_only():
+  plain = picture(1.5)
+  after = np.where(FAN, plain, 255 - plain)
+  assert inversion(plain, after, FAN) == 0.0
+  assert inversion(plain, after, ~FAN) > 0.99
+  with pytest.raises(ValueError, match='empty'):
+    inversion(plain, after, ~FULL)
