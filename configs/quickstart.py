@@ -30,6 +30,7 @@ def get_config() -> ConfigDict:
     num_steps=2000, log_every=20, sample_at=(100, 200, 500, 1000)
   )
   config.checkpoint.every = 500
+  config.eval.update(every=1000, truth='{workdir}/phantom')
   config.before = (
     'phantom --output={workdir}/phantom --studies=120 --seed=1 --size=96 '
     '--frames=8',

@@ -1,161 +1,187 @@
-"""Measure a trained enhancer: metrics.json, per_image.csv and pictures.
+"""Measure an enhancer: is the picture better, is it still this patient's?
 
   python -m echogan_jax.evaluate --workdir W --data DATA [--split test] \
-    [--truth OUT]
+    [--truth OUT] [--inception FILE] [--method median --output FOLDER]
 
 Every low-quality frame of the split is enhanced. Where `phantom` wrote the
-truth, both input and result are compared with it.
+truth, or `ingest --annotations` did, input and result are compared with it.
+Writes metrics.json, per_image.csv, per_clip.csv, pictures, maps over them and
+clips. --method measures a classical filter instead of a trained network.
 """
 
 import argparse
+import contextlib
 import csv
+import functools
 import json
 import pathlib
-import shutil
-from collections.abc import Iterator, Sequence
-
-import numpy as np
-import tqdm
-from PIL import Image
+import time
+from collections.abc import Mapping, Sequence
 
 from echogan_jax import command
 from echogan_jax.command import BadInput
-from echogan_jax.data import annotation, manifest
+from echogan_jax.data import manifest
 from echogan_jax.data.files import replacing
-from echogan_jax.data.sector import Sector, crop_mask, resize
 from echogan_jax.data.select import SPLITS
+
+_ROW = ('path', 'split', 'patient', 'study', 'clip', 'frame')
 
 
 def main(argv: Sequence[str]) -> None:
   """Enhance a split, measure it, write what was found."""
   flags = _flags(argv)
-  from echogan_jax import metrics
-  from echogan_jax.training import enhancer
+  start = time.monotonic()
+  from echogan_jax.evaluation import case, expectation, pictures, walk
 
-  workdir = command.existing(flags.workdir, '--workdir')
   data = command.existing(flags.data, '--data')
-  rows = _rows(data, flags.split)
-  truth = flags.truth and _truth(flags.truth, rows)
-  model = enhancer.load(workdir, step=flags.step)
-  output = flags.output or workdir / 'eval' / flags.split
-  shutil.rmtree(output / 'pictures', ignore_errors=True)
-  values, count = [], min(model.config['eval']['pictures'], len(rows))
-  shown = set(np.linspace(0, len(rows) - 1, count).round().astype(int).tolist())
-  for number, case in enumerate(_cases(rows, data, truth, model)):
-    values.append(metrics.measure(case))
-    if number in shown:
-      _picture(case, output / 'pictures' / f'{number:04d}.png')
-  means, skipped = metrics.summarise(values)
-  found = {
+  model = _model(flags, data)
+  source = case.source(data, flags.split, model.size, flags.truth)
+  limits = walk.Limits(
+    **{name: getattr(flags, name) for name in walk.Limits._fields}
+  )
+  files = {
+    name: getattr(flags, name) and str(command.existing(path, f'--{name}'))
+    for name, path in (('judge', flags.judge), ('inception', flags.inception))
+  }
+  found = walk.walk(model, source, limits=limits, **files)
+  output = flags.output or pathlib.Path(flags.workdir, 'eval', flags.split)
+  _forget(output)
+  written = {
     'step': model.step,
     'split': flags.split,
-    'images': len(rows),
-    'studies': len({row['study'] for row in rows}),
+    'method': flags.method or 'network',
     'config_sha256': model.config_sha256,
-    'metrics': means,
-    'skipped': skipped,
+    'data_sha256': manifest.fingerprint(data),
+    **found.summary,
+    'pictures': pictures.write(found.shown, output),
+    'clips': pictures.play(found.clips[:3], output),
+    'seconds': round(time.monotonic() - start, 1),
   }
   with replacing(output / 'metrics.json') as part:
-    part.write_text(json.dumps(found, indent=2) + '\n')
-  _table(rows, values, output / 'per_image.csv')
-  _print(found, output)
+    part.write_text(json.dumps(written, indent=2, allow_nan=False) + '\n')
+  if found.expected:
+    expectation.write(found.expected, output)
+  frames = [(one.row, one.sheet.values) for one in found.measured]
+  clips = [(one.row, one.sheet.values) for one in found.clips]
+  _table(frames, _ROW, output / 'per_image.csv')
+  _table(clips, ('clip', 'patient', 'study'), output / 'per_clip.csv')
+  _print(written, output)
 
 
 def _flags(argv: Sequence[str]) -> argparse.Namespace:
+  from echogan_jax.evaluation.walk import Limits
+
   parser = command.parser('evaluate', __doc__)
-  parser.add_argument('--workdir', required=True, help='of the training run')
-  parser.add_argument('--data', required=True, help='what ingest wrote')
-  parser.add_argument('--split', default='test', choices=[*SPLITS, 'all'])
-  parser.add_argument('--truth', help='what phantom wrote')
-  parser.add_argument(
-    '--output',
-    type=pathlib.Path,
-    help='where to, by default WORKDIR/eval/SPLIT',
+  add = parser.add_argument
+  add('--workdir', help='of the training run')
+  add('--method', help='a classical filter instead: median, tv, …')
+  add('--data', required=True, help='what ingest wrote')
+  add('--split', default='test', choices=[*SPLITS, 'all'])
+  add('--truth', help='what phantom wrote')
+  place = 'where to, by default WORKDIR/eval/SPLIT'
+  add('--output', type=pathlib.Path, help=place)
+  add('--step', type=int, help='of the checkpoint: the newest')
+  add('--inception', help="file of InceptionV3's weights, for FID")
+  add('--judge', help='file of another judge than the one that is shipped')
+  meanings = {
+    'frames': 'low-quality frames at most: all',
+    'perceptual': 'frames in each set that networks compare',
+    'clips': 'whole clips, where their truth is known',
+    'probes': 'frames that the network is asked about again',
+    'pictures': 'cases to look at',
+  }
+  for name, meaning in meanings.items():
+    default = Limits._field_defaults[name]
+    text = meaning if default is None else f'{meaning}: {default}'
+    add(f'--{name}', type=int, default=default, help=text)
+  flags = parser.parse_args(argv)
+  if not flags.workdir and not (flags.method and flags.output):
+    raise BadInput('name --workdir, or --method and --output')
+  if flags.workdir and flags.method:
+    raise BadInput('--workdir and --method: name one of them')
+  for name in meanings:
+    value, least = getattr(flags, name), int(name in ('frames', 'perceptual'))
+    if value is not None and value < least:
+      raise BadInput(f'--{name}={value}: give a number from {least} on')
+  return flags
+
+
+def _model(flags: argparse.Namespace, data: pathlib.Path):
+  from echogan_jax.evaluation import baselines
+  from echogan_jax.training import enhancer
+
+  if flags.workdir:
+    workdir = command.existing(flags.workdir, '--workdir')
+    return enhancer.load(workdir, step=flags.step)
+  first = next(manifest.rows(data), None)
+  if first is None:
+    raise BadInput(f'{data}: its manifest is empty')
+  return enhancer.Enhancer(
+    translate=functools.partial(baselines.enhance, flags.method),
+    generators={},
+    size=int(first['width']),
+    step=0,
   )
-  parser.add_argument('--step', type=int, help='of the checkpoint: the newest')
-  return parser.parse_args(argv)
 
 
-def _rows(data: pathlib.Path, split: str) -> list[dict[str, str]]:
-  splits = SPLITS if split == 'all' else (split,)
-  rows = manifest.rows(data)
-  found = [r for r in rows if r['domain'] == 'low' and r['split'] in splits]
-  if not found:
-    raise BadInput(f'{data}: no low-quality frames in the {split} split')
-  return found
-
-
-def _truth(path: str, rows: list[dict[str, str]]) -> pathlib.Path:
-  folder = annotation.folder(path, '--truth')
-  if not any(annotation.of(folder, row['source_sha256']) for row in rows):
-    raise BadInput(
-      f'--truth={path}: holds no truth of these frames; give the folder that '
-      'phantom wrote for the same studies'
-    )
-  return folder
-
-
-def _cases(
-  rows: list[dict[str, str]],
-  data: pathlib.Path,
-  truth: pathlib.Path | None,
-  model,
-) -> Iterator:
-  from echogan_jax.metrics import Case
-  from echogan_jax.training.enhancer import BATCH
-
-  bar = tqdm.tqdm(total=len(rows), desc='evaluate', unit='frame')
-  for first in range(0, len(rows), BATCH):
-    part = rows[first : first + BATCH]
-    places = [Sector.from_json(row['sector']) for row in part]
-    frames = [np.asarray(Image.open(data / row['path'])) for row in part]
-    frames = np.concatenate([resize(f[None], model.size) for f in frames])
-    inside = np.stack([crop_mask(place, model.size) for place in places])
-    enhanced = model.translate(frames, inside)
-    cases = map(Case, frames, enhanced, inside)
-    for row, place, case in zip(part, places, cases, strict=True):
-      if path := annotation.of(truth, row['source_sha256']):
-        size, number = len(case.input), int(row['frame'])
-        found = annotation.read(path, [number], place, size)
-        (target,), (labels,) = found['target'], found['anatomy']
-        case = case._replace(target=target, labels=labels)
-      bar.update()
-      yield case
-  bar.close()
-
-
-def _picture(case, path: pathlib.Path) -> None:
-  columns = [case.input, case.enhanced]
-  if case.target is not None:
-    columns.append(case.target)
-  with replacing(path) as part:
-    Image.fromarray(np.concatenate(columns, axis=1)).save(part, 'PNG')
+def _forget(output: pathlib.Path) -> None:
+  """Remove the pictures of an earlier evaluation, and nothing else."""
+  with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    before = json.loads((output / 'metrics.json').read_text())
+    for listed in (*before['pictures'], *before['clips']):
+      for name in (listed['file'], listed.get('maps', '')):
+        path = (output / name).resolve()
+        if path.is_file() and output.resolve() in path.parents:
+          path.unlink()
 
 
 def _table(
-  rows: list[dict[str, str]],
-  values: list[dict[str, float]],
+  measured: Sequence[tuple[manifest.Row, Mapping[str, float]]],
+  kept: Sequence[str],
   path: pathlib.Path,
 ) -> None:
-  names = sorted({name for value in values for name in value})
-  kept = ('path', 'split', 'patient', 'study', 'clip', 'frame')
+  path.unlink(missing_ok=True)
+  if not measured:
+    return
+  names = sorted({name for _, values in measured for name in values})
   with replacing(path) as part, part.open('w', newline='') as file:
     table = csv.DictWriter(file, [*kept, *names], lineterminator='\n')
     table.writeheader()
-    for row, value in zip(rows, values, strict=True):
-      table.writerow({name: row[name] for name in kept} | value)
+    for row, values in measured:
+      table.writerow({name: row[name] for name in kept} | values)
 
 
-def _print(found: dict, output: pathlib.Path) -> None:
+def _print(found: Mapping, output: pathlib.Path) -> None:
+  """Print the metrics with what they should be seen beside."""
+  what = found['method']
+  if what == 'network':
+    what = f'checkpoint {found["step"]}'
   print(
-    f'{found["images"]} frames of {found["studies"]} studies '
-    f'({found["split"]}), checkpoint {found["step"]}:'
+    f'{found["images"]} frames of {found["patients"]} patients '
+    f'({found["split"]}), {what}, {found["seconds"]:.0f} s:'
   )
-  for name, value in found['metrics'].items():
-    print(f'  {name:24s} {value:8.3f}')
+  values: dict[str, dict[str, float]] = {}
+  for key, value in found['metrics'].items():
+    name, _, what = key.partition('/')
+    values.setdefault(name, {})[what or 'enhanced'] = value
+  columns = ('input', 'enhanced', 'target', 'floor', 'high')
+  heads = (f'{name:>9s}' for name in columns)
+  print(f'  {"":24s}', *heads, '  change by patient, or interval: 95 %')
+  for name, row in values.items():
+    cells = (f'{row[c]:9.3f}' if c in row else ' ' * 9 for c in columns)
+    print(f'  {name:24s}', *cells, _spread(found, name))
   for name, reason in found['skipped'].items():
     print(f'  {name:24s} skipped: {reason}')
   print(output / 'metrics.json')
+
+
+def _spread(found: Mapping, name: str) -> str:
+  if change := found['changes'].get(name):
+    ends = f'{change["low"]:+.3f} to {change["high"]:+.3f}'
+    return f'  {change["mean"]:+.3f} ({ends})'
+  intervals = found['intervals']
+  ends = intervals.get(name) or intervals.get(f'{name}/enhanced')
+  return f'  {ends[0]:.3f} to {ends[1]:.3f}' if ends else ''
 
 
 if __name__ == '__main__':

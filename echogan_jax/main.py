@@ -57,6 +57,8 @@ def _parse(argv: Sequence[str]) -> tuple[ConfigDict, pathlib.Path]:
     raise command.BadInput('--config=FILE and --workdir=FOLDER are needed')
   workdir = pathlib.Path(_WORKDIR.value).expanduser()
   config.data.dir = place.replace('{workdir}', str(workdir))
+  truth = config.eval.truth.replace('{workdir}', str(workdir))
+  config.eval.truth = truth
   return config, workdir
 
 

@@ -17,6 +17,7 @@ GENERATORS = {'enhance': ('low', 'high'), 'degrade': ('high', 'low')}
 GRADES = ('la_enlarged', 'ra_enlarged', 'lv_size', 'rv_size', 'lvh')
 # what is drawn of a frame: 0 background, 1 LV, 2 myocardium, 3 LA, 4 RV, 5 RA
 TISSUES = 6
+DRAWN = {'lv': 1, 'myocardium': 2, 'la': 3, 'rv': 4, 'ra': 5}
 UNDRAWN = 255
 
 Image = Float[Array, 'batch height width 1']  # [-1, 1]

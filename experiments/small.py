@@ -43,4 +43,5 @@ OVERRIDES = {
   'state.ema_halflife_images': 200.0,
   'train.num_steps': 2000,
   'checkpoint.every': 500,
+  'eval.every': 0,
 }

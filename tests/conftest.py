@@ -8,8 +8,13 @@ _HERE = pathlib.Path(__file__).parent
 _CACHE = pathlib.Path(tempfile.gettempdir()) / 'echogan_jax_test_cache'
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
-os.environ['XLA_FLAGS'] = (
-  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
+os.environ['XLA_FLAGS'] = ' '.join(
+  [
+    os.environ.get('XLA_FLAGS', ''),
+    '--xla_force_host_platform_device_count=8',
+    # tests compile for long and compute briefly: a third of the time
+    '--xla_backend_optimization_level=0',
+  ]
 )
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(_CACHE))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')

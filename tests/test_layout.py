@@ -15,11 +15,12 @@ LAYERS = (
   {'', 'shapes', 'command'},
   {'image', 'data', 'data.clip', 'data.files', 'data.reject', 'data.item'},
   {'models', 'losses', 'metrics', 'training', 'training.rng', 'data.sector'},
-  {'training.pool', 'training.state', 'training.log'},
+  {'training.pool', 'training.state', 'training.log', 'training.interrupt'},
   {'training.play', 'training.trial', 'training.step', 'training.recipe'},
   {'training.combination'},
   {'training.parallel', 'training.checkpoint', 'training.enhancer'},
   {'data.builder', 'data.order', 'data.pipeline'},
+  {'evaluation', 'page'},
   {'training.loop'},
   {'__main__', *VERBS},
 )

@@ -33,6 +33,7 @@ def test_a_short_run_beats_its_input_on_patients_it_never_saw(tmp_path):
   config.model.patch70.features = 12
   config.state.update(constant_steps=300, decay_steps=300)
   config.train.update(num_steps=600, log_every=10, sample_at=())
+  config.eval.update(every=600, truth=str(made), frames=4, perceptual=2)
   loop.train(config, workdir)
   evaluate.main(
     [f'--workdir={workdir}', f'--data={data}', f'--truth={made / "truth"}']
@@ -41,7 +42,12 @@ def test_a_short_run_beats_its_input_on_patients_it_never_saw(tmp_path):
   values = found['metrics']
   assert values['psnr/enhanced'] > values['psnr/input'] + LEAST_PSNR
   assert values['ssim/enhanced'] > values['ssim/input'] + LEAST_SSIM
+  assert values['recovery'] > 0.4 and values['invention'] < 1.0
+  assert values['dice_lv/enhanced'] > values['dice_lv/input']
   lines = log.read(workdir)
+  validated = [line for line in lines if 'eval/recovery' in line]
+  assert [line['step'] for line in validated] == [600]
+  assert validated[0]['eval/recovery'] > 0.2
   first, last = (
     np.mean([line['loss/cycle'] for line in part])
     for part in (lines[:5], lines[-5:])

@@ -21,7 +21,7 @@ def shrink(config, data, **train):
     {'num_steps': 2, 'log_every': 1, 'samples': 1, 'sample_at': (1,)} | train
   )
   config.checkpoint.every = 2
-  config.eval.pictures = 2
+  config.eval.update(every=0, frames=2, perceptual=1)
   config.before = config.after = ()
   return config
 

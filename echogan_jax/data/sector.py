@@ -10,7 +10,7 @@ import itertools
 import json
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Real, UInt8
 from PIL import Image
 
 from echogan_jax.command import BadInput
@@ -138,8 +138,8 @@ def _square(points: np.ndarray) -> tuple[int, int, int]:
 
 
 def crop(
-  frames: UInt8[np.ndarray, 'time height width'], sector: Sector, size: int
-) -> UInt8[np.ndarray, 'time size size']:
+  frames: Real[np.ndarray, 'time height width'], sector: Sector, size: int
+) -> Real[np.ndarray, 'time size size']:
   """Cut the sector's square out of grey frames and scale it to `size`.
 
   Pixels outside the sector become 0; the aspect ratio is kept.
@@ -152,7 +152,8 @@ def crop(
       f'frames of {frames.shape[2]}x{frames.shape[1]} do not fit a sector of '
       f'{sector.width}x{sector.height}'
     )
-  square = _cut(np.where(sector.mask(), frames, 0), sector)
+  black = np.zeros((), frames.dtype)
+  square = _cut(np.where(sector.mask(), frames, black), sector)
   return resize(square, size)
 
 

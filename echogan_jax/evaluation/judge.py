@@ -26,12 +26,12 @@ from echogan_jax.command import BadInput
 from echogan_jax.data.sector import resize
 from echogan_jax.metrics.segmentation import dice, ejection_fraction, volume
 from echogan_jax.models.reader import Reader
+from echogan_jax.shapes import DRAWN
 
 BATCH = 16  # frames per call; the last is filled up, so one compilation does
 SMALLEST = 32  # pixels to a side of a frame
 # of the file that is shipped: numbers of another judge compare with no one's
 SHA256 = '3a75026f634da4e39559ba62e29aec78072f4dafd5d770739df661318eee0ecc'
-LABELS = {'lv': 1, 'myocardium': 2, 'la': 3, 'rv': 4, 'ra': 5}
 _SHIPPED = pathlib.Path(__file__).with_name('judge.npz')
 _DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError)
 _DAMAGE += (zipfile.BadZipFile, zlib.error, RuntimeError)
@@ -197,14 +197,14 @@ def examine(
   seen = read(frames, inside)
   pairs = list(zip(seen.tissues, truth.tissues, strict=True))
   result = {}
-  for name, label in LABELS.items():
+  for name, label in DRAWN.items():
     scores = [dice(a == label, b == label) for a, b in pairs if label in b]
     result[f'dice_{name}'] = np.mean(scores)
   beats = [slice(i, i + beat) for i in range(0, len(frames), beat)]
   errors = [
     _ejection(seen.tissues[b]) - _ejection(truth.tissues[b])
     for b in beats
-    if (seen.tissues[b] == LABELS['lv']).any(axis=(1, 2)).all()
+    if (seen.tissues[b] == DRAWN['lv']).any(axis=(1, 2)).all()
   ]
   if errors:
     result['ef_error'] = np.mean(np.abs(errors))
@@ -217,5 +217,5 @@ def examine(
 
 
 def _ejection(tissues: np.ndarray) -> float:
-  volumes = [volume(t == LABELS['lv']) for t in tissues]
+  volumes = [volume(t == DRAWN['lv']) for t in tissues]
   return ejection_fraction(volumes)

@@ -1,13 +1,15 @@
 """A trained enhancer: uint8 frames in, uint8 frames out, as deployment runs."""
 
+import functools
 import pathlib
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, PyTree, UInt8
+from jaxtyping import Bool, Float32, PyTree, UInt8
 
 from echogan_jax import image, models
 from echogan_jax.training import checkpoint, recipe
@@ -16,6 +18,7 @@ BATCH = 8  # frames per call; the last is filled up, so one compilation does
 
 Frames = UInt8[np.ndarray, 'time size size']
 Masks = Bool[np.ndarray, 'size size'] | Bool[np.ndarray, 'time size size']
+Floats = Float32[np.ndarray, 'time size size']
 Translate = Callable[[PyTree, Frames, Masks], Frames]
 
 
@@ -24,6 +27,7 @@ class Enhancer(NamedTuple):
 
   Attributes:
     translate: (frames, masks) -> enhanced frames.
+    generators: each direction's network, on frames in [-1, 1].
     size: side of the frames it was trained on.
     step: of the checkpoint.
     config: the run's resolved config.
@@ -31,10 +35,11 @@ class Enhancer(NamedTuple):
   """
 
   translate: Callable[[Frames, Masks], Frames]
+  generators: dict[str, Callable[[Floats], Floats]]
   size: int
   step: int
-  config: dict[str, Any]
-  config_sha256: str
+  config: Mapping[str, Any] = types.MappingProxyType({})
+  config_sha256: str = ''
 
 
 def load(workdir: pathlib.Path, *, step: int | None = None) -> Enhancer:
@@ -51,13 +56,50 @@ def load(workdir: pathlib.Path, *, step: int | None = None) -> Enhancer:
   step, ema = checkpoint.load_ema(
     workdir, {name: like['params'] for name in made.names}, step=step
   )
-  apply = translator(made)
+  return assemble(
+    players(made),
+    ema,
+    size=size,
+    step=step,
+    config=config,
+    config_sha256=recipe.sha256(workdir),
+  )
 
-  def translate(frames: Frames, masks: Masks) -> Frames:
-    return apply(ema['enhance'], frames, masks)
 
-  sha256 = recipe.sha256(workdir)
-  return Enhancer(translate, size, step, config, sha256)
+Play = Callable[[PyTree, Floats], Floats]
+
+
+def players(made: models.Models) -> tuple[Translate, Play]:
+  """Return what the networks do, compiled once for any weights."""
+  return translator(made), _player(made)
+
+
+def assemble(
+  players: tuple[Translate, Play], ema: Mapping[str, PyTree], **about: Any
+) -> Enhancer:
+  """Return the enhancer that networks and their weights make.
+
+  Args:
+    players: what `players` returns.
+    ema: the averaged weights of each generator.
+    **about: the other fields of `Enhancer`.
+  """
+  apply, play = players
+  return Enhancer(
+    translate=functools.partial(apply, ema['enhance']),
+    generators={n: functools.partial(play, own) for n, own in ema.items()},
+    **about,
+  )
+
+
+def _player(made: models.Models) -> Play:
+  """Return (generator's params, frames in [-1, 1]) -> what it makes of them."""
+  call = jax.jit(lambda p, x: made.generator.apply({'params': p}, x))
+
+  def play(params: PyTree, frames: Floats) -> Floats:
+    return _in_batches(lambda x: call(params, x), frames)
+
+  return play
 
 
 def translator(made: models.Models) -> Translate:
@@ -74,18 +116,20 @@ def translator(made: models.Models) -> Translate:
 
   def translate(params: PyTree, frames: Frames, masks: Masks) -> Frames:
     masks = np.broadcast_to(masks, frames.shape)
-    short = -len(frames) % BATCH
-    fill = ((0, short), (0, 0), (0, 0))
-    frames, masks = np.pad(frames, fill), np.pad(masks, fill)
-    parts = [
-      call(
-        params,
-        frames[i : i + BATCH, ..., None],
-        masks[i : i + BATCH, ..., None],
-      )
-      for i in range(0, len(frames), BATCH)
-    ]
-    made = np.concatenate([np.asarray(part) for part in parts])[..., 0]
-    return made[: len(made) - short]
+    return _in_batches(lambda x, m: call(params, x, m), frames, masks)
 
   return translate
+
+
+def _in_batches(
+  call: Callable[..., jax.Array], *arrays: np.ndarray
+) -> np.ndarray:
+  """Call on `BATCH` frames of each array at a time."""
+  count = len(arrays[0])
+  fill = ((0, -count % BATCH), (0, 0), (0, 0))
+  padded = [np.pad(array, fill)[..., None] for array in arrays]
+  parts = [
+    np.asarray(call(*(array[i : i + BATCH] for array in padded)))
+    for i in range(0, count, BATCH)
+  ]
+  return np.concatenate(parts)[:count, ..., 0]

@@ -1,10 +1,11 @@
 """The loop: restore, next batch, step, log, sample, save. No mathematics."""
 
+import functools
 import logging
 import pathlib
-import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from ml_collections import ConfigDict
 from echogan_jax import losses, models
 from echogan_jax.command import BadInput
 from echogan_jax.data import manifest, pipeline
+from echogan_jax.evaluation import case, walk
 from echogan_jax.shapes import GENERATORS
 from echogan_jax.training import (
   checkpoint,
@@ -25,7 +27,8 @@ from echogan_jax.training import (
   state,
   step,
 )
-from echogan_jax.training.enhancer import translator
+from echogan_jax.training.enhancer import assemble, players, translator
+from echogan_jax.training.interrupt import Interrupt
 from echogan_jax.training.log import Log
 from echogan_jax.training.step import Metrics
 
@@ -52,6 +55,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
     step.make(made, objective, rules), mode=mode, batch_size=data['batch_size']
   )
   sample = _sampler(made, data, config.train.samples)
+  validate = _validator(made, data, **config.eval)
   resolved = config.to_dict() | {
     'data_sha256': manifest.fingerprint(pathlib.Path(data['dir']))
   }
@@ -68,12 +72,15 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
       **data, extras=extras, seed=config.seed, start_step=start
     )
     recipe.write(workdir, resolved)
-    with _Interrupt() as interrupt, _Follower(config, workdir, start) as follow:
+    with Interrupt() as interrupt, _Follower(config, workdir, start) as follow:
       for done in range(start + 1, end + 1):
         now, metrics = run(now, next(batches), key)
         last = done == end or interrupt.came
         saving = done % config.checkpoint.every == 0 or last
-        follow.logged(done, metrics, due=last, check=saving)
+        found = functools.partial(validate, now.ema, done)
+        due = bool(config.eval.every) and done % config.eval.every == 0
+        extra = found if due else None
+        follow.logged(done, metrics, due=last, check=saving, extra=extra)
         if saving:
           checkpoint.save(manager, now)
         if done in config.train.sample_at or last:
@@ -121,16 +128,24 @@ class _Follower:
     self.log.close()
 
   def logged(
-    self, done: int, metrics: Metrics, *, due: bool, check: bool
+    self,
+    done: int,
+    metrics: Metrics,
+    *,
+    due: bool,
+    check: bool,
+    extra: Callable[[], dict[str, float]] | None = None,
   ) -> None:
     """Count a step; where `due` or at every n-th, write its metrics.
+
+    What `extra` returns is written with them; its time does not count.
 
     Raises:
       BadInput: a metric is not finite, looked at when logging and where
         `check` says that the state is about to be saved.
     """
     self._bar.update()
-    due = due or done % self._every == 0
+    due = due or bool(extra) or done % self._every == 0
     if not (due or check):
       return
     values = {name: float(value) for name, value in metrics.items()}
@@ -143,6 +158,10 @@ class _Follower:
     if not due:
       return
     values['pairs_per_second'] = self._rate(done)
+    if extra:
+      before = time.monotonic()
+      values |= extra()
+      self._time += time.monotonic() - before
     for alarm in self.log.scalars(done, values):
       logging.warning('step %d: %s', done, alarm)
     names = ('loss/cycle', 'loss/adversarial', 'loss/judge_high')
@@ -180,28 +199,32 @@ def _sampler(made: models.Models, data: dict[str, Any], count: int):
   return sample
 
 
-class _Interrupt:
-  """Notices SIGTERM and SIGINT instead of dying of them."""
+def _validator(
+  made: models.Models,
+  data: dict[str, Any],
+  *,
+  every: int,
+  truth: str,
+  **limits: int,
+) -> Callable[[dict, int], dict[str, float]]:
+  """Return what measures the enhancer on the validation split."""
+  place, size = pathlib.Path(data['dir']), data['size']
+  if not every:
+    return lambda ema, step: {}
+  split = case.Source(place, 'validation', size)
+  if not case.rows(split, 'low'):
+    logging.warning('%s: no validation split to evaluate on', place)
+    return lambda ema, step: {}
+  source = case.source(*split[:3], truth or None)
+  play = players(made)
 
-  def __init__(self):
-    self.came = False
+  def validate(ema: dict, step: int) -> dict[str, float]:
+    model = assemble(play, ema, size=size, step=step)
+    found = walk.walk(model, source, limits=walk.Limits(**limits))
+    metrics = found.summary['metrics']
+    return {f'eval/{name}': value for name, value in metrics.items()}
 
-  def _notice(self, number: int, frame: Any) -> None:
-    del frame
-    self.came = True
-    # a second one gets through, should the step never end
-    signal.signal(number, self._before[number])
-
-  def __enter__(self) -> '_Interrupt':
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    self._before = {n: signal.getsignal(n) for n in numbers}
-    for number in numbers:
-      signal.signal(number, self._notice)
-    return self
-
-  def __exit__(self, *problem: object) -> None:
-    for number, handler in self._before.items():
-      signal.signal(number, handler)
+  return validate
 
 
 def device_summary() -> str:

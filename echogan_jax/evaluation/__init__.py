@@ -1,0 +1,1 @@
+"""The walk over a data set that measures an enhancer."""
