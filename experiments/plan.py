@@ -4,7 +4,12 @@ A module of this folder is an experiment if it has `VARIANTS`: by name, which
 keys of the config a variant sets, where the key `config` names another file
 of configs/ than `BASE`. It may have `BASE` ('cyclegan'), `SEEDS` (0, 1, 2) and
 `PREPARE`: by variant, the commands that make its data, in which {output} is
-the experiment's folder, and {phantom} and {data} are the variant's own.
+the experiment's folder, and {phantom} and {data} are the variant's own;
+`HOLDOUT`: the commands that make the data {holdout_data} and their truth
+{holdout} that all variants are evaluated on, instead of their own; `METRICS`:
+the columns of its table; `finish(runs, split, output)`: what is made of all.
+
+A variant with the key `method` is no training: a filter that is evaluated.
 """
 
 import contextlib
@@ -22,6 +27,7 @@ from echogan_jax.data import manifest
 from echogan_jax.training import recipe
 from experiments import small
 
+_HOLDOUT = ('{holdout}', '{holdout_data}')
 _HERE = pathlib.Path(__file__).parent
 Words = tuple[str, ...]  # of one command
 
@@ -32,6 +38,13 @@ class Source(NamedTuple):
   data: pathlib.Path
   truth: pathlib.Path | None
   prepare: tuple[Words, ...] = ()
+  judged: pathlib.Path | None = None  # what is evaluated on, if not the data
+
+  def evaluation(self, split: str) -> Words:
+    """Return the flags of evaluate that say on what."""
+    data = self.judged or self.data
+    truth = [f'--truth={self.truth}'] if self.truth else []
+    return (f'--data={data}', f'--split={split}', *truth)
 
 
 class Run(NamedTuple):
@@ -54,8 +67,7 @@ class Run(NamedTuple):
     )
     evaluate = (
       *('python', '-m', 'echogan_jax.evaluate', f'--workdir={self.workdir}'),
-      *(f'--data={self.source.data}', f'--split={split}'),
-      *([f'--truth={self.source.truth}'] if self.source.truth else []),
+      *self.source.evaluation(split),
     )
     return train, evaluate
 
@@ -70,13 +82,52 @@ class Run(NamedTuple):
       digest = manifest.fingerprint(self.source.data)
       asked = self.config.to_dict() | {'data_sha256': digest}
       recipe.check(self.workdir, asked)
-      if measured['step'] == self.config.train.num_steps:
+      judged = self.source.judged
+      same = not judged or measured['data_sha256'] == manifest.fingerprint(
+        judged
+      )
+      if same and measured['step'] == self.config.train.num_steps:
         return measured['metrics']
     return None
 
   @property
   def failure(self) -> pathlib.Path:
     """Where it is noted that a command of this run failed."""
+    return self.workdir.with_name(f'{self.workdir.name}.failed')
+
+
+class Rival(NamedTuple):
+  """What is only evaluated: a filter, or a network that lies in a workdir."""
+
+  variant: str
+  workdir: pathlib.Path  # where its metrics go
+  source: Source
+  trained: pathlib.Path | None = None
+  seed: int = 0
+
+  def commands(self, split: str) -> tuple[Words]:
+    """Return what evaluates it on a split."""
+    what = f'--method={self.variant}'
+    if self.trained:
+      what = f'--workdir={self.trained}'
+    words = ('python', '-m', 'echogan_jax.evaluate', what)
+    place = self.workdir / 'eval' / split
+    return ((*words, *self.source.evaluation(split), f'--output={place}'),)
+
+  def found(self, split: str) -> dict[str, float] | None:
+    """Return its metrics on these data, None before."""
+    path = self.workdir / 'eval' / split / 'metrics.json'
+    with contextlib.suppress(OSError, ValueError, KeyError, BadInput):
+      measured = json.loads(path.read_text(encoding='utf-8'))
+      digest = recipe.sha256(self.trained) if self.trained else ''
+      same = manifest.fingerprint(self.source.data) == measured['data_sha256']
+      if same and measured['config_sha256'] == digest:
+        return measured['metrics']
+    return None
+
+  @property
+  def failure(self) -> pathlib.Path:
+    """Where it is noted that its evaluation failed."""
     return self.workdir.with_name(f'{self.workdir.name}.failed')
 
 
@@ -105,7 +156,7 @@ def make(
   variants: Sequence[str] = (),
   source: Source | None = None,
   settings: Mapping[str, Any] | None = None,
-) -> list[Run]:
+) -> list[Run | Rival]:
   """Return every run of an experiment, seed by seed.
 
   Args:
@@ -134,6 +185,9 @@ def make(
     for variant in variants or module.VARIANTS:
       used = source or _source(module, variant, output)
       given = dict(module.VARIANTS[variant])
+      if 'method' in given:
+        runs.append(Rival(given['method'], output / variant, used))
+        continue
       file = given.pop('config', getattr(module, 'BASE', 'cyclegan'))
       overrides = {} if source else dict(small.OVERRIDES)
       overrides |= given | {'seed': seed, 'data.dir': str(used.data)}
@@ -164,10 +218,12 @@ def _source(module: Any, variant: str, output: pathlib.Path) -> Source:
   lines, folder = small.PREPARE, output.parent / 'small'
   if hasattr(module, 'PREPARE'):
     lines, folder = module.PREPARE[variant], output / variant
+  lines = (*lines, *getattr(module, 'HOLDOUT', ()))
   places = {
     '{output}': str(output),
     '{phantom}': str(folder / 'phantom'),
     '{data}': str(folder / 'data'),
+    **{mark: str(output / mark.strip('{}')) for mark in _HOLDOUT},
   }
   prepare = []
   for line in lines:
@@ -175,4 +231,7 @@ def _source(module: Any, variant: str, output: pathlib.Path) -> Source:
     for mark, place in places.items():
       words = [word.replace(mark, place) for word in words]
     prepare.append(('python', '-m', *words))
-  return Source(folder / 'data', folder / 'phantom', tuple(prepare))
+  truth, judged = folder / 'phantom', None
+  if hasattr(module, 'HOLDOUT'):
+    truth, judged = (pathlib.Path(places[p]) for p in _HOLDOUT)
+  return Source(folder / 'data', truth, tuple(prepare), judged)

@@ -4,6 +4,7 @@
   python -m experiments.run NAME --local         run them one after the other
   python -m experiments.run NAME --slurm         write a job array
   python -m experiments.run NAME --table         gather what is there
+  python -m experiments.run baselines            filters need no training: run
 
 Without --data, at the laptop scale on simulated patients (small.py); with it,
 the configs as they stand. What is done is not done again, and what was
@@ -27,7 +28,7 @@ from echogan_jax.command import BadInput
 from echogan_jax.data.files import replacing
 from echogan_jax.data.select import SPLITS
 from experiments import plan, table
-from experiments.plan import Run, Source, Words
+from experiments.plan import Rival, Run, Source, Words
 
 _ARRAY = """#!/bin/bash
 #SBATCH --job-name={name}
@@ -57,15 +58,22 @@ def main(argv: Sequence[str]) -> None:
     source=_source(flags),
     settings=_settings(flags.set),
   )
+  module = plan.load(flags.name)
+  runs += _trained(flags.workdir, runs, output)
+  quick = all(isinstance(run, plan.Rival) for run in runs)
   if flags.slurm:
     _slurm(runs, flags, output)
     words = ['--table' if word == '--slurm' else word for word in argv]
     print('then: python -m experiments.run', shlex.join(words))
-  elif flags.local or flags.table:
-    failed = _local(runs, flags.split) if flags.local else []
+  elif flags.local or flags.table or quick and not flags.dry_run:
+    failed = [] if flags.table else _local(runs, flags.split)
     scale = flags.data or 'laptop scale'
     title = f'`{flags.name}`, {scale}, {flags.split} split, by seed: mean ± std'
-    print(table.write(table.gather(runs, flags.split), output, title))
+    metrics = getattr(module, 'METRICS', table.METRICS)
+    rows = table.gather(runs, flags.split, metrics)
+    print(table.write(rows, output, title))
+    if hasattr(module, 'finish'):
+      print(module.finish(runs, flags.split, output))
     print(output / 'table.md')
     if failed:
       sys.exit('failed:\n  ' + '\n  '.join(failed))
@@ -88,6 +96,12 @@ def _flags(argv: Sequence[str]) -> argparse.Namespace:
   add('--output', type=pathlib.Path, help='by default runs/NAME')
   add('--split', default='validation', choices=SPLITS)
   add('--data', help='what ingest wrote: full scale instead of laptop scale')
+  add(
+    '--workdir',
+    action='append',
+    default=[],
+    help='a trained or imported network, to evaluate in the same table',
+  )
   add('--truth', help='what phantom wrote, where --data is made of it')
   add(
     '--set',
@@ -129,12 +143,24 @@ def _source(flags: argparse.Namespace) -> Source | None:
   return Source(command.existing(flags.data, '--data'), truth)
 
 
-def _preparations(runs: Sequence[Run]) -> list[Words]:
+def _trained(
+  names: Sequence[str], runs: Sequence[Run | Rival], output: pathlib.Path
+) -> list[Rival]:
+  """Return networks that lie in workdirs as rivals on the runs' data."""
+  found = []
+  for name in names:
+    workdir = command.existing(name, '--workdir')
+    label = '_'.join(workdir.resolve().parts[-2:])
+    found.append(Rival(label, output / label, runs[0].source, workdir))
+  return found
+
+
+def _preparations(runs: Sequence[Run | Rival]) -> list[Words]:
   """Return the commands that make data, each once."""
   return list(dict.fromkeys(w for run in runs for w in run.source.prepare))
 
 
-def _local(runs: Sequence[Run], split: str) -> list[str]:
+def _local(runs: Sequence[Run | Rival], split: str) -> list[str]:
   """Do what is not done yet; return what failed, and why."""
   failed = []
   for run in runs:
@@ -190,7 +216,7 @@ def call(words: Words) -> int:
 
 
 def _slurm(
-  runs: Sequence[Run], flags: argparse.Namespace, output: pathlib.Path
+  runs: Sequence[Run | Rival], flags: argparse.Namespace, output: pathlib.Path
 ) -> None:
   """Write a job array, a line and a job for each run; print how to submit."""
   lines = [' && '.join(map(shlex.join, r.commands(flags.split))) for r in runs]

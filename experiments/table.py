@@ -1,6 +1,7 @@
 """From the metrics of many runs to one table: a row for each variant."""
 
 import csv
+import functools
 import itertools
 import pathlib
 import statistics
@@ -9,10 +10,10 @@ from typing import NamedTuple
 
 from echogan_jax.data.files import replacing
 from echogan_jax.training import log
-from experiments.plan import Run
+from experiments.plan import Rival, Run
 
 METRICS = ('psnr', 'ssim', 'gcnr', 'checkerboard_db')
-COLUMNS = (*METRICS, 'seconds_per_step')
+_TIME = 'seconds_per_step'
 
 
 class Row(NamedTuple):
@@ -24,43 +25,48 @@ class Row(NamedTuple):
   lacking: str = ''  # which runs are not in it, and why
 
 
-def gather(runs: Sequence[Run], split: str) -> list[Row]:
+def gather(
+  runs: Sequence[Run | Rival], split: str, metrics: Sequence[str] = METRICS
+) -> list[Row]:
   """Return the input, the truth where known, then every variant.
 
   Args:
     runs: all that should be in the table, done or not.
     split: which was evaluated.
+    metrics: the columns.
   """
   found = [(run, run.found(split)) for run in runs]
-  done = [metrics for _, metrics in found if metrics]
-  rows = [Row('(input)', _column(done, 'input'))]
-  truth = Row('(truth)', _column(done, 'target'))
+  done = [measured for _, measured in found if measured]
+  column = functools.partial(_column, names=metrics)
+  rows = [Row('(input)', column(done, 'input'))]
+  truth = Row('(truth)', column(done, 'target'))
   if any(truth.values.values()):
     rows.append(truth)
   for name in dict.fromkeys(run.variant for run in runs):
-    own = [(run, metrics) for run, metrics in found if run.variant == name]
-    there = [(run, metrics) for run, metrics in own if metrics]
-    values = _column([metrics for _, metrics in there], 'enhanced')
-    values['seconds_per_step'] = [
-      seconds for run, _ in there for seconds in _seconds_per_step(run)
-    ]
+    own = [(run, measured) for run, measured in found if run.variant == name]
+    there = [(run, measured) for run, measured in own if measured]
+    values = column([measured for _, measured in there], 'enhanced')
+    trained = [run for run, _ in there if isinstance(run, Run)]
+    values[_TIME] = [s for run in trained for s in _seconds_per_step(run)]
     lacking = [f'{run.seed} {_state(run)}' for run, m in own if not m]
     rows.append(Row(name, values, len(there), ', '.join(lacking)))
   return rows
 
 
 def _column(
-  metrics: Sequence[dict[str, float]], what: str
+  metrics: Sequence[dict[str, float]], what: str, *, names: Sequence[str]
 ) -> dict[str, list[float]]:
+  """Return the values of each metric; a bare one is of the enhanced."""
+  keys = {name: [f'{name}/{what}'] for name in names}
+  if what == 'enhanced':
+    keys = {name: [*some, name] for name, some in keys.items()}
   return {
-    name: [
-      found[f'{name}/{what}'] for found in metrics if f'{name}/{what}' in found
-    ]
-    for name in METRICS
+    name: [found[key] for found in metrics for key in some if key in found]
+    for name, some in keys.items()
   }
 
 
-def _state(run: Run) -> str:
+def _state(run: Run | Rival) -> str:
   if run.failure.exists():
     return 'failed'
   return 'unfinished' if run.workdir.exists() else 'missing'
@@ -84,10 +90,13 @@ def write(rows: Sequence[Row], output: pathlib.Path, title: str) -> str:
     output: the folder.
     title: what the table is of, over the Markdown one.
   """
-  head = ('variant', *COLUMNS, 'seeds', 'not in it')
+  columns = list(dict.fromkeys(n for row in rows for n in row.values))
+  if not any(row.values.get(_TIME) for row in rows):
+    columns = [name for name in columns if name != _TIME]
+  head = ('variant', *columns, 'seeds', 'not in it')
   lines = [title, '', _line(head), _line(['---'] * len(head))]
   for row in rows:
-    cells = [_cell(row.values.get(name, [])) for name in COLUMNS]
+    cells = [_cell(row.values.get(name, [])) for name in columns]
     count = '' if row.done is None else str(row.done)
     lines.append(_line([row.name, *cells, count, row.lacking]))
   text = '\n'.join(lines) + '\n'
@@ -98,10 +107,10 @@ def write(rows: Sequence[Row], output: pathlib.Path, title: str) -> str:
     part.open('w', newline='') as file,
   ):
     table = csv.writer(file, lineterminator='\n')
-    pairs = ((name, f'{name}_std') for name in COLUMNS)
+    pairs = ((name, f'{name}_std') for name in columns)
     table.writerow(['variant', *itertools.chain(*pairs), *head[-2:]])
     for row in rows:
-      numbers = (_mean_and_std(row.values.get(name, [])) for name in COLUMNS)
+      numbers = (_mean_and_std(row.values.get(name, [])) for name in columns)
       done = '' if row.done is None else row.done
       table.writerow([row.name, *itertools.chain(*numbers), done, row.lacking])
   return text
