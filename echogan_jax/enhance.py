@@ -46,6 +46,7 @@ _SWITCHES = {
   'keep_outside': 'leave what is outside the sector, burned-in names included',
   'blank_outside': 'clear it: the default',
   'recover': 'use what is left of cut files',
+  'changes': 'write CLIP_changes.gif too: what changed beyond expectation',
   'allow_text': 'go on where text lies inside the sector',
 }
 
@@ -58,7 +59,12 @@ def main(argv: Sequence[str]) -> None:
   jobs, folder = _jobs(flags.input, flags.output)
   from echogan_jax.training import enhancer
 
-  model = enhancer.load(command.existing(flags.workdir, '--workdir'))
+  workdir = command.existing(flags.workdir, '--workdir')
+  model = enhancer.load(workdir)
+  if flags.changes:
+    from echogan_jax.evaluation import expectation
+
+    flags.expected = expectation.read(workdir, model)
   # one, so that a study stays together
   asked = flags.key and command.existing(flags.key, '--key')
   flags.key = secret.read(asked) if asked else secrets.token_bytes(32)
@@ -157,6 +163,8 @@ def _enhance(
   before = sector.crop(clip.grey, fan, model.size)
   after = model.translate(before, sector.crop_mask(fan, model.size))
   made = sector.paste(before, after, fan, frames, flags.strength)
+  if flags.changes:
+    _changes(before, after, fan, clip, target, flags)
   if target.suffix.lower() in _FILMED:
     if flags.side_by_side:
       made = np.concatenate([frames, made], axis=2)
@@ -170,6 +178,23 @@ def _enhance(
     'config_sha256': model.config_sha256,
   }
   derive.write(target, clip, made, model=name, key=flags.key, blanked=clean)
+
+
+def _changes(before, after, fan, clip: Clip, target, flags) -> None:
+  """Write what changed beyond expectation, orange over the enhanced clip."""
+  from echogan_jax.evaluation import expectation, pictures
+
+  inside = sector.crop_mask(fan, after.shape[1])
+  painted = [
+    pictures.paint(
+      new,
+      np.maximum(expectation.excess(old, new, inside, flags.expected) - 1, 0),
+      inside,
+    )
+    for old, new in zip(before, after, strict=True)
+  ]
+  name = target.with_name(f'{target.stem}_changes.gif')
+  video.write(name, np.stack(painted), clip.times)
 
 
 def _cleared(
