@@ -28,7 +28,7 @@ from echogan_jax.metrics.segmentation import dice, ejection_fraction, volume
 from echogan_jax.models.reader import Reader
 from echogan_jax.shapes import DRAWN
 
-BATCH = 16  # frames per call; the last is filled up, so one compilation does
+BATCH = 8  # frames per call; the last is filled up, so one compilation does
 SMALLEST = 32  # pixels to a side of a frame
 # of the file that is shipped: numbers of another judge compare with no one's
 SHA256 = '3a75026f634da4e39559ba62e29aec78072f4dafd5d770739df661318eee0ecc'

@@ -38,7 +38,7 @@ class Limits(NamedTuple):
   """
 
   frames: int | None = None
-  perceptual: int = 100
+  perceptual: int = 80
   clips: int = 12
   probes: int = 16
   pictures: int = 9

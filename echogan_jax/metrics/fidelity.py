@@ -1,5 +1,6 @@
 """Distance of an image to its paired truth, inside the sector."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
@@ -8,6 +9,8 @@ from echogan_jax import image
 
 Frames = UInt8[np.ndarray, 'batch height width']
 Masks = Bool[np.ndarray, 'batch height width']
+
+_ssim = jax.jit(image.ssim)
 
 
 def psnr(
@@ -32,7 +35,7 @@ def ssim(
   Gaussian window of 11 pixels, sigma 1.5, K 0.01 and 0.03.
   """
   x, y = (jnp.asarray(a, jnp.float32)[..., None] / 255 for a in (frames, truth))
-  found = np.asarray(image.ssim(x, y), np.float64)[..., 0]
+  found = np.asarray(_ssim(x, y), np.float64)[..., 0]
   area = np.maximum(np.sum(inside, (1, 2)), 1)
   return np.sum(found * inside, (1, 2)) / area
 
