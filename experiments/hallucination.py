@@ -85,8 +85,8 @@ def finish(runs: Sequence[Run], split: str, output: pathlib.Path) -> str:
     return 'a slope takes three shares of a seed: more runs must be done'
   columns = ([p[name] for p in points] for name in ('share', 'prevalence'))
   seeds = [str(point['seed']) for point in points]
-  many = len(set(seeds)) > 1
-  slope = agreement.slope(*columns, groups=seeds if many else None)
+  count = len(set(seeds))
+  slope = agreement.slope(*columns, groups=seeds if count > 1 else None)
   written = {
     'finding': _FINDING,
     'truth': prevalence[0],
@@ -99,7 +99,7 @@ def finish(runs: Sequence[Run], split: str, output: pathlib.Path) -> str:
     part.write_text(json.dumps(written, indent=2) + '\n', encoding='utf-8')
   return (
     f'hallucination slope {slope.value:.2f} ({slope.low:.2f} to '
-    f'{slope.high:.2f}, {len(set(seeds))} seeds); python -m echogan_jax.report '
+    f'{slope.high:.2f}; seeds: {count}); python -m echogan_jax.report '
     f'--hallucination={output / "hallucination.json"} draws it'
   )
 

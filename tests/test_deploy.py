@@ -174,6 +174,22 @@ def test_the_key_of_the_data_gives_its_pseudonyms(
   assert pydicom.dcmread(target).StudyID in known
 
 
+def test_what_changed_beyond_expectation_is_played(
+  evaluated, workdir, clips, tmp_path
+):
+  flags = [f'--workdir={workdir}', f'--input={clips[0]}', '--changes']
+  enhance.main([*flags, f'--output={tmp_path / "a.dcm"}'])
+  shown = video.read(tmp_path / 'a_changes.gif')
+  assert len(shown.frames) == len(dicom.read(clips[0]).frames)
+  # of another checkpoint nothing is known
+  path = evaluated / 'expectation.json'
+  kept = path.read_text()
+  path.write_text(json.dumps(json.loads(kept) | {'step': 2}))
+  with pytest.raises(BadInput, match='what to expect of step 4'):
+    enhance.main([*flags, f'--output={tmp_path / "b.dcm"}'])
+  path.write_text(kept)
+
+
 def test_no_strength_is_the_input(workdir, clips, tmp_path):
   target = tmp_path / 'same.dcm'
   enhance.main(

@@ -365,3 +365,82 @@ def test_joined_phantoms_are_ingested_as_one(tmp_path):
   assert len((data / 'rejected.csv').read_text().splitlines()) == 1
   truth = case.source(data, 'all', 32, str(both)).truth
   assert all((truth / f'{r["source_sha256"]}.npz').exists() for r in rows)
+
+
+def judged(one, prevalence, added, removed, split='test'):
+  """Leave behind what a finished run of the sweep does."""
+  finish(one, split)
+  one.source.judged.mkdir(parents=True, exist_ok=True)
+  (one.source.judged / 'manifest.csv').write_text('path\n')
+  path = one.workdir / 'eval' / split / 'metrics.json'
+  rates = {
+    name: {'value': value, 'low': 0.0, 'high': 1.0, 'count': 9}
+    for name, value in (('added', added), ('removed', removed))
+  }
+  seen = {'truth': 0.5, 'enhanced': prevalence, 'target': 0.5}
+  found = {
+    'step': one.config.train.num_steps,
+    'data_sha256': manifest.fingerprint(one.source.judged),
+    'metrics': {'effusion_added': added},
+    'findings': {'effusion': {'prevalence': seen, **rates}},
+  }
+  path.write_text(json.dumps(found))
+
+
+def test_the_slope_of_a_sweep_is_over_its_shares(tmp_path):
+  runs = plan.make('hallucination', tmp_path, seeds=[0, 1])
+  for one in runs[:2]:
+    judged(one, 0.3, 0.1, 0.2)
+  assert 'three shares' in hallucination.finish(runs, 'test', tmp_path)
+  for one in runs:
+    share = hallucination._SHARES[one.variant]
+    judged(one, 0.2 + 0.5 * share, share / 2, 1 - share)
+  assert 'slope 0.50' in hallucination.finish(runs, 'test', tmp_path)
+  found = json.loads((tmp_path / 'hallucination.json').read_text())
+  assert len(found['points']) == 10 and found['truth'] == 0.5
+  slope = found['slopes'][tmp_path.name]
+  assert slope['low'] <= slope['mean'] <= slope['high']
+  assert abs(slope['mean'] - 0.5) < 1e-9
+  # of other data than asked for, nothing counts
+  (runs[0].source.judged / 'manifest.csv').write_text('other\n')
+  assert 'three shares' in hallucination.finish(runs, 'test', tmp_path)
+
+
+class Filters(Machine):
+  """Stands in for the commands of filters."""
+
+  def __call__(self, words):
+    self.words.append(words)
+    if words[2] == 'echogan_jax.evaluate':
+      place = pathlib.Path(flag(words, 'output'))
+      data = pathlib.Path(flag(words, 'data'))
+      data.mkdir(parents=True, exist_ok=True)
+      (data / 'manifest.csv').write_text('path\n')
+      place.mkdir(parents=True, exist_ok=True)
+      found = {
+        'config_sha256': '',
+        'data_sha256': manifest.fingerprint(data),
+        'metrics': {'recovery': 0.25, 'psnr/enhanced': 17.0},
+      }
+      (place / 'metrics.json').write_text(json.dumps(found))
+    return 0
+
+
+def test_filters_run_at_once_and_once(monkeypatch, tmp_path, capsys):
+  output = tmp_path / 'runs' / 'baselines'
+  words = ['baselines', '--split=test', f'--output={output}']
+  run.main([*words, '--dry_run'])
+  assert '--method=median' in capsys.readouterr().out and not output.exists()
+  counts = []
+  for _ in range(2):
+    machine = Filters(output)
+    monkeypatch.setattr(run, 'call', machine)
+    run._prepare.cache_clear()
+    run.main(words)
+    counts.append(
+      sum(one[2] == 'echogan_jax.evaluate' for one in machine.words)
+    )
+  methods = plan.load('baselines').VARIANTS
+  assert counts == [len(methods), 0]
+  text = (output / 'table.md').read_text()
+  assert '| gamma | 0.250 |' in text and 'seconds_per_step' not in text

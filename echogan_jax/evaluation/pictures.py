@@ -31,7 +31,8 @@ class Shown(NamedTuple):
 class Gallery:
   """Keeps the worst, the best and some typical cases of many.
 
-  The gain in PSNR decides; where no truth is known, all are typical.
+  The gain in PSNR decides, each patient once among the worst and once among
+  the best; where no truth is known, all are typical.
   """
 
   def __init__(self, total: int, count: int):
@@ -40,7 +41,8 @@ class Gallery:
     typical = np.linspace(0, total - 1, min(total, count)).round().astype(int)
     self._typical, self._offered = set(typical.tolist()), 0
     self._plain: list[tuple[Case, Sheet]] = []
-    self._ranked: list[tuple[float, int, Case, Sheet]] = []
+    self._worst: dict[str, _Ranked] = {}
+    self._best: dict[str, _Ranked] = {}
 
   def offer(self, case: Case, sheet: Sheet) -> None:
     """Look at the next case and keep it if it is among those."""
@@ -49,24 +51,29 @@ class Gallery:
     values = sheet.values
     if 'psnr/input' in values and 'psnr/enhanced' in values:
       gain = values['psnr/enhanced'] - values['psnr/input']
-      self._ranked.append((gain, self._offered, case, sheet))
-      self._ranked.sort(key=lambda one: one[:2])
-      # the middle is nobody's worst or best
-      del self._ranked[self._each : -self._each]
+      for kept, rank in ((self._worst, gain), (self._best, -gain)):
+        self._rank(kept, (rank, self._offered, case, sheet))
     self._offered += 1
+
+  def _rank(self, kept: dict[str, '_Ranked'], one: '_Ranked') -> None:
+    """Keep the first of each patient, and of few patients."""
+    patient = one[2].row['patient']
+    kept[patient] = min(kept.get(patient, one), one, key=lambda r: r[:2])
+    if len(kept) > self._each:
+      del kept[max(kept, key=lambda name: kept[name][:2])]
 
   def shown(self) -> list[Shown]:
     """Return the kept cases, the worst first; without truth the typical."""
-    if not self._ranked:
-      return [Shown('typical', *pair) for pair in self._plain]
-    half = -(-len(self._ranked) // 2)
-    pairs = [(case, sheet) for *_, case, sheet in self._ranked]
-    worst = [Shown('worst', *pair) for pair in pairs[:half][: self._each]]
-    best = [Shown('best', *p) for p in pairs[half:][::-1][: self._each]]
-    seen = {id(one.case) for one in worst + best}
-    plain = [p for p in self._plain if id(p[0]) not in seen]
-    found = [*worst, *best, *(Shown('typical', *p) for p in plain)]
-    return found[: self._count]
+    found: list[Shown] = []
+    for kind, kept in (('worst', self._worst), ('best', self._best)):
+      for *_, case, sheet in sorted(kept.values(), key=lambda one: one[:2]):
+        found.append(Shown(kind, case, sheet))
+    found += [Shown('typical', *pair) for pair in self._plain]
+    first = {id(one.case): one for one in reversed(found)}
+    return [one for one in found if first[id(one.case)] is one][: self._count]
+
+
+_Ranked = tuple[float, int, Case, Sheet]
 
 
 def write(shown: Sequence[Shown], output: pathlib.Path) -> list[dict]:

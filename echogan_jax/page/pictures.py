@@ -49,7 +49,7 @@ def cases(found: Evaluation) -> list[dict[str, Any]]:
     {'file': f'pictures/{path.name}'}
     for path in sorted((found.folder / 'pictures').glob('*.png'))
   ]
-  made: dict[str, list] = {'Worst': [], 'Typical': [], 'Best': [], '': []}
+  made: dict[str, list] = {name: [] for name in (*_KINDS.values(), '')}
   for case in listed:
     path = _within(found.folder, case['file'])
     kind = made[_KINDS.get(str(case.get('kind')), '')]

@@ -67,7 +67,7 @@ def agreed(before: Interval, after: Interval) -> Status:
   """
   was, now = _bias(before), _bias(after)
   nearer = abs(now.value) < abs(was.value)
-  if (now.certain and not nearer) or _wider(before, after):
+  if (now.certain and not nearer) or wider(before, after):
     return 'worse'
   apart = now.low > was.high or now.high < was.low
   return 'better' if was.certain and nearer and apart else 'unsure'
@@ -83,7 +83,7 @@ def _bias(limits: Interval) -> Interval:
   return Interval(limits.value, limits.value - half, limits.value + half)
 
 
-def _wider(before: Interval, after: Interval) -> bool:
+def wider(before: Interval, after: Interval) -> bool:
   """Compare two deviations by the F test at 97.5 %."""
   was, now = before.high - before.low, after.high - after.low
   if min(before.count, after.count) < 2 or not was:

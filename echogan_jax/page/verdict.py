@@ -179,7 +179,11 @@ def _ejection(found: Evaluation) -> Iterator[Line]:
     f'{signed(after.value)} (single clips {span(before.low, before.high)} → '
     f'{span(after.low, after.high)})'
   )
-  yield Line(rules.agreed(before, after), f'{text}.', 'ef')
+  status = rules.agreed(before, after)
+  if 'ef_error' in found.changes and not rules.wider(before, after):
+    # patient by patient is sharper than two biases
+    status = rules.changed(found, 'ef_error')
+  yield Line(status, f'{text}.', 'ef')
 
 
 def _findings(found: Evaluation) -> Iterator[Line]:

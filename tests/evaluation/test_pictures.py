@@ -156,4 +156,16 @@ def test_the_middle_is_not_kept():
   for gain in itertools.islice(itertools.cycle((1.0, -1.0, 0.0)), 100):
     values = {'psnr/input': 0.0, 'psnr/enhanced': gain}
     gallery.offer(case(), frame.Sheet(values, {}))
-  assert len(gallery._ranked) <= 2
+  assert len(gallery._worst) + len(gallery._best) <= 2
+
+
+def test_one_patient_is_not_all_of_the_worst():
+  gallery = pictures.Gallery(6, 6)
+  for gain, patient in ((-5, 'a'), (-4, 'a'), (-1, 'b'), (3, 'c'), (9, 'c')):
+    values = {'psnr/input': 0.0, 'psnr/enhanced': float(gain)}
+    one = case()._replace(row={'patient': patient})
+    gallery.offer(one, frame.Sheet(values, {}))
+  kinds = {'worst': [], 'best': [], 'typical': []}
+  for one in gallery.shown():
+    kinds[one.kind].append(one.case.row['patient'])
+  assert kinds['worst'] == ['a', 'b'] and kinds['best'][0] == 'c'
