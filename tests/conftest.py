@@ -13,7 +13,7 @@ os.environ['XLA_FLAGS'] = ' '.join(
     os.environ.get('XLA_FLAGS', ''),
     '--xla_force_host_platform_device_count=8',
     # tests compile for long and compute briefly: a third of the time
-    '--xla_backend_optimization_level=0',
+    os.environ.get('ECHOGAN_TEST_XLA', '--xla_backend_optimization_level=0'),
   ]
 )
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(_CACHE))
