@@ -1,5 +1,6 @@
 """The frames that are measured: input, result, and what is known of both."""
 
+import collections
 import itertools
 import pathlib
 import zlib
@@ -108,17 +109,24 @@ def spread(rows: Sequence[manifest.Row], count: int) -> list[int]:
 
   Every patient gives one before any gives two.
   """
-  turns: dict[str, int] = {}
-  order = []
   # by a hash, else the first frames of all clips would be of one phase
   by_hash = sorted(
     (zlib.crc32(r['path'].encode()), n) for n, r in enumerate(rows)
   )
-  for _, number in by_hash:
-    patient = rows[number]['patient']
-    turn = turns[patient] = turns.get(patient, -1) + 1
-    order.append((turn, patient, number))
-  return sorted(number for *_, number in sorted(order)[:count])
+  numbers = [number for _, number in by_hash]
+  patients = [rows[number]['patient'] for number in numbers]
+  order = sorted(zip(turns(patients), patients, numbers, strict=True))
+  return sorted(number for *_, number in order[:count])
+
+
+def turns(patients: Sequence[str]) -> list[int]:
+  """Return how often each patient was there before."""
+  seen: collections.Counter[str] = collections.Counter()
+  found = []
+  for patient in patients:
+    found.append(seen[patient])
+    seen[patient] += 1
+  return found
 
 
 def cases(
@@ -145,6 +153,11 @@ def cases(
       case._replace(enhanced=frame)
       for case, frame in zip(batch, made, strict=True)
     ]
+
+
+def read(source: Source, rows: Sequence[manifest.Row]) -> list[Case]:
+  """Return the cases of rows, not enhanced, all at once."""
+  return [case for batch in cases(source, rows) for case in batch]
 
 
 def stacked(cases: Sequence[Case], *names: str) -> list[np.ndarray]:

@@ -8,9 +8,9 @@ import numpy as np
 from echogan_jax.data import annotation, manifest
 from echogan_jax.data.sector import Sector
 from echogan_jax.evaluation import truth
-from echogan_jax.evaluation.case import Case, Source, Translate
+from echogan_jax.evaluation.case import Case, Source, Translate, turns
 from echogan_jax.evaluation.frame import LV, Sheet
-from echogan_jax.evaluation.judge import Judge
+from echogan_jax.evaluation.judge import Judge, ejection
 from echogan_jax.metrics import segmentation, temporal
 
 NO_CLIPS = 'no whole clips: pass --truth with what phantom wrote'
@@ -78,12 +78,9 @@ def measure(
 def _first_of_clips(rows: Sequence[manifest.Row]) -> list[manifest.Row]:
   """Return a row of each clip, clips of new patients before further ones."""
   clips = {row['source_sha256']: row for row in reversed(rows)}
-  turns: dict[str, int] = {}
-  order = []
-  for number, row in enumerate(reversed(clips.values())):
-    turn = turns[row['patient']] = turns.get(row['patient'], -1) + 1
-    order.append((turn, number, row))
-  return [row for *_, row in sorted(order, key=lambda one: one[:2])]
+  first = list(reversed(clips.values()))
+  order = zip(turns([row['patient'] for row in first]), first, strict=True)
+  return [row for _, row in sorted(order, key=lambda one: one[0])]
 
 
 def _beat(
@@ -96,12 +93,12 @@ def _beat(
   true = whole.labels == LV
   area, unit = true.sum((1, 2)), whole.mm**2 / 100
   areas = {'truth': (area * unit).tolist()}
-  sheet.add('ef/truth', _ejection, true, whole.mm)
+  sheet.add('ef/truth', ejection, true)
   for what, pair in seen.items():
     found = np.stack(
       [segmentation.largest(t == LV) for t in reader.read(*pair)[0]]
     )
-    sheet.add(f'ef/{what}', _ejection, found, whole.mm)
+    sheet.add(f'ef/{what}', ejection, found)
     both = [sheet.values.get(f'ef/{w}') for w in (what, 'truth')]
     if None not in both:
       sheet.note(f'ef_error/{what}', abs(both[0] - both[1]))
@@ -111,12 +108,6 @@ def _beat(
       excess = 100 * (drawn - area) / area
       sheet.note(f'lv_area_bias/{what}', excess.mean())
   return areas
-
-
-def _ejection(ventricle: np.ndarray, mm: float) -> float:
-  return segmentation.ejection_fraction(
-    [segmentation.volume(mask, mm=mm) for mask in ventricle]
-  )
 
 
 def flicker_between(before: Case | None, after: Case) -> float | None:

@@ -26,14 +26,16 @@ def extractors(inception: str | None, extra: Sheet) -> list[features.Extractor]:
   try:
     found.append(features.vgg16())
   except BadInput as error:
-    for name in sets.NAMES['vgg16']:
-      extra.reasons[name] = str(error)
+    _lacks(extra, sets.NAMES['vgg16'], str(error))
   if inception:
     found.append(features.inception(pathlib.Path(inception)))
   else:
-    for name in (*sets.NAMES['inception'], 'is'):
-      extra.reasons[name] = _NO_INCEPTION
+    _lacks(extra, (*sets.NAMES['inception'], 'is'), _NO_INCEPTION)
   return found
+
+
+def _lacks(extra: Sheet, names: Sequence[str], reason: str) -> None:
+  extra.reasons.update(dict.fromkeys(filter(None, names), reason))
 
 
 def perceptual(kept: Kept, measured: list[Measured], extra: Sheet) -> None:
@@ -67,8 +69,7 @@ def distances(
     count = sets.count(good, len(low), len(low))
   except ValueError as error:
     for extractor in extractors:
-      for name in filter(None, sets.NAMES[extractor.name]):
-        extra.reasons[name] = str(error)
+      _lacks(extra, sets.NAMES[extractor.name], str(error))
     return 0
   low = [low[n] for n in cases.spread([case.row for case in low], count)]
   reference = [good.reference[n] for n in cases.spread(good.reference, count)]
@@ -76,13 +77,12 @@ def distances(
     try:
       values, spread = sets.measure(source, good, low, extractor)
     except ValueError as error:
-      for name in filter(None, sets.NAMES[extractor.name]):
-        extra.reasons[name] = str(error)
+      _lacks(extra, sets.NAMES[extractor.name], str(error))
       continue
     for name, value in values.items():
       extra.note(name, value)
     intervals.update(spread)
-  high = [c for batch in cases.cases(source, reference) for c in batch]
+  high = cases.read(source, reference)
   for name in ('checkerboard_db', 'high_frequency_db'):
     metric = getattr(artifacts, name)
     levels = [metric(case.input, case.inside) for case in high]

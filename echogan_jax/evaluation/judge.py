@@ -201,10 +201,11 @@ def examine(
     scores = [dice(a == label, b == label) for a, b in pairs if label in b]
     result[f'dice_{name}'] = np.mean(scores)
   beats = [slice(i, i + beat) for i in range(0, len(frames), beat)]
+  found, true = (drawn.tissues == DRAWN['lv'] for drawn in (seen, truth))
   errors = [
-    _ejection(seen.tissues[b]) - _ejection(truth.tissues[b])
+    ejection(found[b]) - ejection(true[b])
     for b in beats
-    if (seen.tissues[b] == DRAWN['lv']).any(axis=(1, 2)).all()
+    if found[b].any(axis=(1, 2)).all()
   ]
   if errors:
     result['ef_error'] = np.mean(np.abs(errors))
@@ -216,6 +217,10 @@ def examine(
   return {name: float(value) for name, value in result.items()}
 
 
-def _ejection(tissues: np.ndarray) -> float:
-  volumes = [volume(t == DRAWN['lv']) for t in tissues]
-  return ejection_fraction(volumes)
+def ejection(ventricle: Bool[np.ndarray, 'time height width']) -> float:
+  """Return the ejection fraction of a drawn beat in percent; needs no scale.
+
+  Raises:
+    ValueError: fewer than two frames, or one without a ventricle.
+  """
+  return ejection_fraction([volume(mask) for mask in ventricle])

@@ -69,7 +69,7 @@ def measure(
   patients = dict.fromkeys(sets, [case.row['patient'] for case in low])
   for name, rows in good._asdict().items():
     chosen = [rows[n] for n in cases.spread(rows, len(low))]
-    frames = [c for batch in cases.cases(source, chosen) for c in batch]
+    frames = cases.read(source, chosen)
     sets[name] = _features(frames, 'input', extractor)
     patients[name] = [row['patient'] for row in chosen]
   reference, known = sets.pop('reference'), patients.pop('reference')

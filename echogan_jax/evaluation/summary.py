@@ -148,7 +148,7 @@ def _look(
   measured = [m for m in measured if m.findings]
   for name in sorted({n for m in measured for n in m.findings}):
     seen = {what: _seen(measured, f'{CHANCE}{name}/{what}') for what in WHATS}
-    truth = {m.row['patient']: m.findings[name] for m in measured if m.findings}
+    truth = {m.row['patient']: m.findings[name] for m in measured}
     if not seen['enhanced']:
       continue
     entry: dict[str, dict] = {'prevalence': {}}

@@ -18,7 +18,7 @@ from echogan_jax.evaluation import (
   summary,
 )
 from echogan_jax.evaluation import judge as judges
-from echogan_jax.evaluation.case import Case, Source
+from echogan_jax.evaluation.case import Source
 from echogan_jax.evaluation.clips import Played
 from echogan_jax.evaluation.frame import Sheet
 from echogan_jax.evaluation.pictures import Gallery, Shown
@@ -105,7 +105,7 @@ def walk(
     chosen = [
       good.reference[n] for n in cases.spread(good.reference, limits.probes)
     ]
-    probed = probes.measure(model, some, _read(source, chosen))
+    probed = probes.measure(model, some, cases.read(source, chosen))
     extra.reasons.update(probed.reasons)
     for name, value in probed.values.items():
       extra.note(name, value)
@@ -158,10 +158,6 @@ def _few(kept: compare.Kept, count: int) -> list[int]:
 def _bar(total: int, name: str, unit: str) -> tqdm.tqdm:
   slow = 1.0 if sys.stderr.isatty() else 15.0
   return tqdm.tqdm(total=total, desc=name, unit=unit, mininterval=slow)
-
-
-def _read(source: Source, rows: Sequence[dict]) -> list[Case]:
-  return [case for batch in cases.cases(source, rows) for case in batch]
 
 
 def _clips(
