@@ -27,7 +27,7 @@ _FAMILY = ('Quillbrook', 'Fernwhistle', 'Oddmarrow', 'Tanglebury', 'Vexholm')
 _FEMALE = ('Zelphine', 'Ondrisa', 'Mirabeth', 'Yolanthe')
 _MALE = ('Torvath', 'Elquin', 'Bramwick', 'Osgrave')
 _HOSPITAL = ('Saint Nowhere', 'Cloudmere', 'Port Fable', 'Lake Invented')
-_STAFF = ('Grumbold^Ilvane', 'Pennyfrost^Asker', 'Wrenlow^Tamsy')
+_STAFF = ('Grumbold^Ilvane', 'Pennyfrost^Ovinda', 'Wrenlow^Tamsy')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
