@@ -151,15 +151,30 @@ def get_config() -> ConfigDict:
         'ema_halflife_images': 10_000.0,
         'pool_size': 50,
       },
-      'parallel': {'mode': 'single'},  # single | pmap | sharded
+      'parallel': {
+        'mode': 'single',  # single | pmap | sharded
+        # many hosts; empty where Slurm, TPU or JAX_* variables tell
+        'coordinator': '',  # HOST:PORT of process 0
+        'processes': 1,
+        'process': 0,
+      },
       'train': {
         'num_steps': 200_000,
         'log_every': 50,
         'samples': 4,  # images of each domain in a picture
         # the seed's list
         'sample_at': (100, 200, 500, 1000, 5000, 10_000, 20_000, 30_000),
-        # see training/log.py
-        'alarms': {'judge': 0.01, 'correlation': 0.0, 'deviation': 0.02},
+        # what to do, and the thresholds: see training/alarm.py
+        'alarms': {
+          'nonfinite': 'stop',  # stop | skip | warn
+          'collapse': 'stop',  # stop | skip | warn
+          'inversion': 'stop',  # stop | warn
+          'judge': 0.01,
+          'correlation': 0.0,
+          'deviation': 0.02,
+        },
+        # go on in a workdir that was trained with other values
+        'accept_difference': False,
       },
       'checkpoint': {'every': 1000, 'keep': 3},
       # the averaged enhancer on the validation split, as `evaluate` does

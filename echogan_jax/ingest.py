@@ -34,7 +34,15 @@ from collections.abc import Iterable, Sequence
 
 from echogan_jax import command
 from echogan_jax.command import BadInput
-from echogan_jax.data import annotation, intake, labels, layouts, secret, text
+from echogan_jax.data import (
+  annotation,
+  files,
+  intake,
+  labels,
+  layouts,
+  secret,
+  text,
+)
 from echogan_jax.data.record import Settings
 
 _LEAST = {'frames_per_clip': 1, 'size': 1, 'workers': 1, 'patience': 1}
@@ -55,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
   if settings.annotations:
     ours += settings.annotations.glob('*.npz')
   skip = {path for path in ours if path}
-  with intake.alone(data):
+  with files.alone(data):
     work = {'count': args.workers, 'seconds': args.patience}
     audit = intake.take(settings, skip, **work)
     print('building the TFDS data set', flush=True)

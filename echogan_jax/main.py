@@ -7,6 +7,7 @@ Run from the repository root. The same command goes on where it stopped.
 """
 
 import importlib
+import os
 import pathlib
 import shlex
 import sys
@@ -16,6 +17,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from echogan_jax import command
+from echogan_jax.training.interrupt import GO_ON, Interrupt, Stopped
 
 _CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
 _WORKDIR = flags.DEFINE_string('workdir', None, 'where the run is kept')
@@ -27,9 +29,36 @@ def main(argv: Sequence[str]) -> None:
     print(__doc__)
     return
   config, workdir = _parse(argv)
-  _run_all(config.before, workdir)
-  if _train(config, workdir):
+  with Interrupt() as interrupt:
+    try:
+      _run(config, workdir, interrupt)
+    except Stopped:
+      print(GO_ON)
+
+
+def _run(config: ConfigDict, workdir: pathlib.Path, interrupt: Interrupt):
+  import jax
+
+  from echogan_jax.training import hosts
+
+  there = config.parallel
+  hosts.join(
+    coordinator=there.coordinator,
+    processes=there.processes,
+    process=there.process,
+  )
+  first, finished = jax.process_index() == 0, workdir / 'finished'
+  if first:
+    finished.unlink(missing_ok=True)
+    _run_all(config.before, workdir)
+  step, end = _train(config, workdir), config.train.num_steps
+  print(f'{workdir}: at step {step} of {end}')
+  if step < end or interrupt.came(step):
+    raise Stopped
+  if first:
     _run_all(config.after, workdir)
+    finished.touch()  # what a launcher looks for: both ends have status 0
+  hosts.wait('it is finished')
 
 
 def _parse(argv: Sequence[str]) -> tuple[ConfigDict, pathlib.Path]:
@@ -71,21 +100,21 @@ def _run_all(lines: Sequence[str], workdir: pathlib.Path) -> None:
     importlib.import_module(f'echogan_jax.{verb}').main(rest)
 
 
-def _train(config: ConfigDict, workdir: pathlib.Path) -> bool:
-  """Train as far as it goes; return whether that was to the end."""
+def _train(config: ConfigDict, workdir: pathlib.Path) -> int:
+  """Train as far as it goes; return where that is."""
   import jax
 
-  from echogan_jax.training import loop
+  from echogan_jax.training import hosts, loop
 
+  hosts.wait('the data are there')
   if not jax.config.jax_compilation_cache_dir:
-    # going on after a stop then starts in seconds
-    jax.config.update('jax_compilation_cache_dir', str(workdir / 'compiled'))
+    # going on after a stop then starts in seconds; not in the workdir, which
+    # may come from a stranger: these are programs
+    home = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+    place = str(pathlib.Path(home) / 'echogan_jax' / 'compiled')
+    jax.config.update('jax_compilation_cache_dir', place)
   print(f'training on {loop.device_summary()}')
-  step, end = loop.train(config, workdir), config.train.num_steps
-  print(f'{workdir}: at step {step} of {end}')
-  if step < end:
-    print('stopped and saved; the same command goes on from here')
-  return step >= end
+  return loop.train(config, workdir)
 
 
 if __name__ == '__main__':

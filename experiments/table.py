@@ -77,7 +77,8 @@ def _seconds_per_step(run: Run) -> list[float]:
 
   The first line, and the first after each resume, hold the compilation.
   """
-  rates = [line['pairs_per_second'] for line in log.read(run.workdir)[1:]]
+  lines = log.read(run.workdir, 'speed.jsonl')[1:]
+  rates = [line['pairs_per_second'] for line in lines]
   seconds = [run.config.data.batch_size / rate for rate in rates if rate]
   return [statistics.median(seconds)] if seconds else []
 

@@ -231,7 +231,7 @@ def test_means_and_deviations_over_seeds(toy):
     rates = (0.0, 4.0, 2.0, 0.0, 5.0)  # the first after a start is none
     lines = [json.dumps({'step': i, 'pairs_per_second': r})
              for i, r in enumerate(rates)]  # fmt: skip
-    (made.workdir / 'metrics.jsonl').write_text('\n'.join(lines))
+    (made.workdir / 'speed.jsonl').write_text('\n'.join(lines))
   rows = table.gather(plan.make('toy', toy), 'validation')
   text = table.write(rows, toy, 'title')
   cells = [

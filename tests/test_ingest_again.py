@@ -7,7 +7,7 @@ from clinic import contents, run, table, write_clip, write_labels
 from PIL import Image
 
 from echogan_jax.command import BadInput
-from echogan_jax.data import curate, intake
+from echogan_jax.data import curate, files, intake
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_files_that_are_not_ours_stay(source, tmp_path):
 
 
 def test_two_runs_at_once_are_refused(source, tmp_path):
-  with intake.alone(tmp_path / 'DATA'):
+  with files.alone(tmp_path / 'DATA'):
     with pytest.raises(BadInput, match='another run'):
       run(source, tmp_path / 'DATA')
   run(source, tmp_path / 'DATA')

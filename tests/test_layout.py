@@ -16,6 +16,7 @@ LAYERS = (
   {'image', 'data', 'data.clip', 'data.files', 'data.reject', 'data.item'},
   {'models', 'losses', 'metrics', 'training', 'training.rng', 'data.sector'},
   {'training.pool', 'training.state', 'training.log', 'training.interrupt'},
+  {'training.alarm', 'training.hosts', 'training.note', 'training.follow'},
   {'training.play', 'training.trial', 'training.step', 'training.recipe'},
   {'training.combination'},
   {'training.parallel', 'training.checkpoint', 'training.enhancer'},
@@ -25,7 +26,7 @@ LAYERS = (
   {'__main__', *VERBS},
 )
 TENSORFLOW = {'data.builder', 'data.order', 'data.pipeline'}
-CONFIGURED = {'main', 'training.loop'}
+CONFIGURED = {'main', 'training.loop', 'training.follow'}
 
 
 def name_of(path):

@@ -1,6 +1,7 @@
 """Files that are whole or not there, and the same bytes every time."""
 
 import contextlib
+import fcntl
 import filecmp
 import os
 import pathlib
@@ -8,6 +9,8 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
+
+from echogan_jax.command import BadInput
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a ZIP file can hold
 
@@ -35,6 +38,30 @@ def write(path: pathlib.Path, content: bytes) -> None:
   """Write a file whole or not at all, with its folders."""
   with replacing(path) as part:
     part.write_bytes(content)
+
+
+@contextlib.contextmanager
+def alone(folder: pathlib.Path) -> Iterator[None]:
+  """Keep other runs out of a folder: each would remove what the other writes.
+
+  Raises:
+    BadInput: one is at it.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  opened = os.open(folder, os.O_RDONLY)
+  try:
+    fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError as error:
+    os.close(opened)
+    raise BadInput(
+      f'another run is writing to {folder}: wait for it'
+    ) from error
+  except OSError:
+    pass  # some network disks cannot lock: no reason not to run there
+  try:
+    yield
+  finally:
+    os.close(opened)
 
 
 def state(folder: pathlib.Path, names: Iterable[str]) -> dict[str, list[int]]:

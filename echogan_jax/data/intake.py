@@ -4,11 +4,8 @@ A clip that an earlier run has used is not opened again while its files, the
 settings and its label stay what they were.
 """
 
-import contextlib
-import fcntl
 import functools
 import json
-import os
 import pathlib
 import sqlite3
 import sys
@@ -41,26 +38,6 @@ _Work = tuple[int, str, Item]  # place, token, clip
 def beside(data: pathlib.Path) -> pathlib.Path:
   """Return where the ledger of a data set lies."""
   return data.with_name(data.name + '.ledger')
-
-
-@contextlib.contextmanager
-def alone(folder: pathlib.Path) -> Iterator[None]:
-  """Keep other runs out of a folder: each would remove what the other writes.
-
-  Raises:
-    BadInput: one is at it.
-  """
-  folder.mkdir(parents=True, exist_ok=True)
-  opened = os.open(folder, os.O_RDONLY)
-  try:
-    fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    yield
-  except BlockingIOError as error:
-    raise BadInput(
-      f'another run is writing to {folder}: wait for it'
-    ) from error
-  finally:
-    os.close(opened)
 
 
 def take(

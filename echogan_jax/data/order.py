@@ -196,3 +196,18 @@ class Order:
       )
 
     return tf.data.Dataset.from_tensor_slices(mine).flat_map(shard)
+
+
+def own(
+  stream: tf.data.Dataset, batch_size: int, share: tuple[int, int]
+) -> tf.data.Dataset:
+  """Return this host's rows of every batch, still serialised."""
+  host, hosts = share
+  if hosts == 1:
+    return stream
+  first, end = (n * batch_size // hosts for n in (host, host + 1))
+  return (
+    stream.batch(batch_size, drop_remainder=True)
+    .map(lambda index, record: (index[first:end], record[first:end]))
+    .unbatch()
+  )

@@ -36,6 +36,7 @@ def batches(
   extras: frozenset[str] = frozenset(),
   balance: Sequence[str] = (),
   paired: bool = False,
+  share: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
   """Return endless batches, from the one of `start_step` on.
 
@@ -61,10 +62,12 @@ def batches(
     balance: grades that shall be as frequent in one domain as in the other.
     paired: the high images are the targets of the low ones, pixel by pixel;
       low frames without a target are left out, and nothing is balanced.
+    share: (number of this host, how many there are): of every batch only its
+      own rows, of which there must be equally many, are decoded.
 
   Returns:
     an iterator of {'low': Frames, 'high': Frames}, uint8
-    [batch_size, size, size, 1]; grades are int32 [batch_size, 5].
+    [batch_size / hosts, size, size, 1]; grades are int32 [.., 5].
 
   Raises:
     BadInput: the data cannot give such batches.
@@ -89,8 +92,11 @@ def batches(
       shards, shuffle_buffer, seed=shuffle, weights=weights.get(domain)
     )
     # still serialised before: what is skipped is never decoded
-    stream = order.records(start).enumerate(start).map(example, **_PARALLEL)
-    streams[domain] = stream.batch(batch_size, drop_remainder=True)
+    stream = ordering.own(
+      order.records(start).enumerate(start), batch_size, share
+    )
+    stream = stream.map(example, **_PARALLEL)
+    streams[domain] = stream.batch(batch_size // share[1], drop_remainder=True)
   return _numpy(tf.data.Dataset.zip(streams).prefetch(2), paired)
 
 

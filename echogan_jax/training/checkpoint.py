@@ -1,7 +1,8 @@
 """Checkpoints: `workdir/checkpoints/<step>`, written by Orbax.
 
-A checkpoint has two items: `ema`, the averaged generators that deployment
-loads alone, and `state`, the rest of the `TrainState`.
+A checkpoint has three items: `ema`, the averaged generators that deployment
+loads alone, `state`, the rest of the `TrainState`, and `note`: what the other
+two hold, and their SHA-256, which whoever reads them asks for.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import logging
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import jax
@@ -18,7 +19,10 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
 from echogan_jax.command import BadInput
+from echogan_jax.training import hosts, note
 from echogan_jax.training.state import TrainState
+
+_ITEMS = ('state', 'ema', 'note')
 
 
 @contextlib.contextmanager
@@ -32,20 +36,20 @@ def opened(
     keep: how many of the newest checkpoints stay.
   """
   _hush()
-  options = ocp.CheckpointManagerOptions(
-    max_to_keep=keep,
-    enable_async_checkpointing=True,
-    cleanup_tmp_directories=True,
-  )
+  folder = (workdir / 'checkpoints').absolute()
+  if jax.process_index() == 0:
+    for torn in folder.glob('*.orbax-checkpoint-tmp*'):  # by a kill
+      shutil.rmtree(torn, ignore_errors=True)
   manager = ocp.CheckpointManager(
-    (workdir / 'checkpoints').absolute(),
-    item_names=('state', 'ema'),
-    options=options,
+    folder,
+    item_names=_ITEMS,
+    options=ocp.CheckpointManagerOptions(
+      max_to_keep=keep, enable_async_checkpointing=True
+    ),
   )
   try:
     yield manager
-    with _writing(manager):
-      manager.wait_until_finished()
+    settle(manager)
   finally:
     with contextlib.suppress(Exception):  # said above, or by the real error
       manager.close()
@@ -60,14 +64,25 @@ def save(manager: ocp.CheckpointManager, state: TrainState) -> None:
   step = int(state.step)
   if step == manager.latest_step():
     return
+  parts = {'state': state.replace(ema={}), 'ema': state.ema}
   items = ocp.args.Composite(
-    state=ocp.args.StandardSave(state.replace(ema={})),
-    ema=ocp.args.StandardSave(state.ema),
+    **{name: ocp.args.StandardSave(part) for name, part in parts.items()},
+    note=ocp.args.JsonSave(note.write(parts)),
   )
   with _writing(manager):
     manager.wait_until_finished()
     if not manager.save(step, args=items, force=True):
       raise RuntimeError(f'orbax declined to write step {step}')
+
+
+def settle(manager: ocp.CheckpointManager) -> None:
+  """Wait until all that was saved is on disk.
+
+  Raises:
+    BadInput: it cannot be written.
+  """
+  with _writing(manager):
+    manager.wait_until_finished()
 
 
 @contextlib.contextmanager
@@ -113,24 +128,24 @@ def _cause(error: BaseException) -> str:
 def restore(
   manager: ocp.CheckpointManager, like: TrainState
 ) -> TrainState | None:
-  """Return the newest readable state as host arrays, None if there is none.
+  """Return the newest intact state as host arrays, None if there is none.
 
   Args:
     manager: of the run.
     like: a state of the same shape, for structure and dtypes.
 
   Raises:
-    BadInput: there are checkpoints, and none of them can be read.
+    BadInput: there are checkpoints, and none of them is intact; or they hold
+      another state than this config asks for.
   """
   target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
+  parts = {'state': target.replace(ema={}), 'ema': target.ema}
   damaged = {}
   for step in sorted(manager.all_steps(), reverse=True):
-    items = ocp.args.Composite(
-      state=ocp.args.StandardRestore(target.replace(ema={})),
-      ema=ocp.args.StandardRestore(target.ema),
-    )
     try:
-      found = manager.restore(step, args=items)
+      found = _intact(manager, step, parts)
+    except BadInput:
+      raise
     except Exception as error:  # damage shows as a dozen kinds of exception
       damaged[step] = error
       logging.warning('checkpoint %d is damaged: %s', step, _cause(error))
@@ -139,51 +154,77 @@ def restore(
     return found['state'].replace(ema=found['ema'])
   if damaged:
     raise BadInput(
-      f'no checkpoint in {manager.directory} can be read: '
-      f'{_cause(damaged[min(damaged)])}'
+      f'no checkpoint in {manager.directory} is intact: '
+      f'{_cause(damaged[min(damaged)])}; choose another --workdir'
     )
   return None
 
 
-def _set_aside(manager: ocp.CheckpointManager, steps: Iterable[int]) -> None:
+def _intact(
+  manager: ocp.CheckpointManager, step: int, parts: dict[str, PyTree]
+) -> dict[str, PyTree]:
+  """Return parts of a checkpoint; raise if they are not what was saved."""
+  items = ocp.args.Composite(note=ocp.args.JsonRestore())
+  said = manager.restore(step, args=items)['note']
+  note.compare(said, parts, f'{manager.directory}/{step}')
+  found = _read(manager, step, parts)
+  note.check(said, found)
+  return found
+
+
+def _read(
+  manager: ocp.CheckpointManager, step: int, parts: dict[str, PyTree]
+) -> dict[str, PyTree]:
+  items = {name: ocp.args.StandardRestore(x) for name, x in parts.items()}
+  found = manager.restore(step, args=ocp.args.Composite(**items))
+  return {name: found[name] for name in parts}
+
+
+def _set_aside(manager: ocp.CheckpointManager, steps: Collection[int]) -> None:
   # under its number a damaged step would pass for done when it comes again
-  for step in steps:
+  for step in steps if jax.process_index() == 0 else ():
     aside = pathlib.Path(manager.directory).parent / 'damaged' / str(step)
     aside.parent.mkdir(exist_ok=True)
     shutil.rmtree(aside, ignore_errors=True)
     shutil.move(pathlib.Path(manager.directory) / str(step), aside)
+  hosts.wait('damaged checkpoints are aside')
   manager.reload()
 
 
 def load_ema(
-  workdir: pathlib.Path, like: PyTree, *, step: int | None = None
+  workdir: pathlib.Path,
+  like: PyTree,
+  *,
+  step: int | None = None,
+  noted: bool = True,
 ) -> tuple[int, PyTree]:
   """Return (step, averaged generators) of a run, nothing else read.
 
   Args:
     workdir: of the run.
     like: generators of the same shape.
-    step: which checkpoint, None for the newest that can be read.
+    step: which checkpoint, None for the newest that is intact.
+    noted: checkpoints hold the checksums that they did not have at first.
 
   Raises:
-    BadInput: there is no such checkpoint, or it cannot be read.
+    BadInput: there is no such checkpoint, or it is damaged.
   """
   _hush()
   folder = workdir / 'checkpoints'
   if not folder.is_dir():
     raise BadInput(f'{workdir} has no checkpoints yet: train it further')
-  with ocp.CheckpointManager(
-    folder.absolute(), item_names=('state', 'ema')
-  ) as manager:
+  target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
+  read = _intact if noted else _read
+  with ocp.CheckpointManager(folder.absolute(), item_names=_ITEMS) as manager:
     steps = sorted(manager.all_steps())
     if not steps or (step is not None and step not in steps):
       listed = ', '.join(map(str, steps)) or 'none'
       raise BadInput(f'{folder}: no checkpoint {step or ""} (found: {listed})')
-    target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
-    items = ocp.args.Composite(ema=ocp.args.StandardRestore(target))
     for candidate in [step] if step is not None else reversed(steps):
       try:
-        return candidate, manager.restore(candidate, args=items)['ema']
+        return candidate, read(manager, candidate, {'ema': target})['ema']
+      except BadInput:
+        raise
       except Exception as error:
         problem = f'checkpoint {candidate} is damaged: {_cause(error)}'
         logging.warning(problem)

@@ -54,7 +54,10 @@ def load(workdir: pathlib.Path, *, step: int | None = None) -> Enhancer:
   blank = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
   like = jax.eval_shape(made.generator.init, jax.random.key(0), blank)
   step, ema = checkpoint.load_ema(
-    workdir, {name: like['params'] for name in made.names}, step=step
+    workdir,
+    {name: like['params'] for name in made.names},
+    step=step,
+    noted=recipe.layout(config) > 1,
   )
   return assemble(
     players(made),

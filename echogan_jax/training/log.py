@@ -1,18 +1,23 @@
-"""What a run says of itself: metrics.jsonl, TensorBoard, alarms, pictures."""
+"""What a run says of itself: metrics.jsonl, TensorBoard, pictures.
 
-import collections
+`metrics.jsonl` holds what follows from the config and the step alone: a run
+that was killed writes the same bytes as one that was not. How fast it went is
+in `speed.jsonl`, what went wrong in `alarms.jsonl`.
+"""
+
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorboardX
 from jaxtyping import UInt8
 from PIL import Image
 
-from echogan_jax.data.files import replacing
+from echogan_jax.data import files
 
-_PATIENCE = 5  # logged steps in a row before an alarm
+_FILES = ('metrics.jsonl', 'speed.jsonl', 'alarms.jsonl')
 
 
 class Log:
@@ -20,93 +25,86 @@ class Log:
 
   Args:
     workdir: of the run.
-    step: where the run goes on; later lines of an earlier attempt are
-      dropped, so that no step stands twice.
-    alarms: thresholds by name, see `alarms`.
+    step: where the run goes on; what an earlier attempt wrote of later steps
+      is dropped, so that none stands twice.
+    due: whether a line of metrics is due at that step; if not, one that
+      stands there was the end of a shorter run.
   """
 
-  def __init__(
-    self, workdir: pathlib.Path, *, step: int, alarms: Mapping[str, float]
-  ):
-    self._path = workdir / 'metrics.jsonl'
-    kept = [line for line in read(workdir) if line['step'] <= step]
-    text = ''.join(json.dumps(line) + '\n' for line in kept)
-    with replacing(self._path) as part:
-      part.write_text(text)
-    self._recent = collections.deque(kept[-_PATIENCE:], _PATIENCE)
-    self._thresholds = dict(alarms)
+  def __init__(self, workdir: pathlib.Path, *, step: int, due: bool = True):
+    self._workdir = workdir
+    for name in _FILES:
+      last = step if due or name != 'metrics.jsonl' else step - 1
+      if (workdir / name).exists():
+        self._write(name, read(workdir, name, last=last))
     self._board = tensorboardX.SummaryWriter(
       str(workdir), purge_step=step + 1 if step else None
     )
 
-  def scalars(self, step: int, values: Mapping[str, float]) -> list[str]:
-    """Write one logged step; return the alarms it raises."""
-    line = {'step': step, **{k: float(v) for k, v in values.items()}}
-    self._recent.append(line)
-    raised = alarms(list(self._recent), **self._thresholds)
-    if raised:
-      line['alarms'] = raised
-    with self._path.open('a') as file:
-      file.write(json.dumps(line) + '\n')
-    for name, value in values.items():
-      self._board.add_scalar(name, float(value), step)
-    return raised
+  def scalars(self, step: int, values: Mapping[str, Any]) -> None:
+    """Write the metrics of one step."""
+    self._append('metrics.jsonl', step, values)
+
+  def add(self, step: int, values: Mapping[str, float]) -> None:
+    """Write the last line of metrics again, with more in it."""
+    *lines, last = read(self._workdir)
+    self._write('metrics.jsonl', [*lines, last | values])
+    self._chart(step, values)
+
+  def speed(self, step: int, pairs_per_second: float) -> None:
+    """Note how fast it was since the last note."""
+    self._append('speed.jsonl', step, {'pairs_per_second': pairs_per_second})
+
+  def alarm(self, step: int, values: Mapping[str, Any]) -> None:
+    """Note an alarm, and what was done about it."""
+    self._append('alarms.jsonl', step, values)
 
   def picture(
     self, step: int, picture: UInt8[np.ndarray, 'height width']
   ) -> None:
     """Write `samples/step_<n>.png` and the same to TensorBoard."""
-    folder = self._path.parent / 'samples'
-    folder.mkdir(exist_ok=True)
-    Image.fromarray(picture).save(folder / f'step_{step}.png')
+    path = self._workdir / 'samples' / f'step_{step}.png'
+    with files.replacing(path) as part:
+      Image.fromarray(picture).save(part, 'png')
     self._board.add_image('samples', picture, step, dataformats='HW')
 
   def close(self) -> None:
     """Flush everything."""
     self._board.close()
 
+  def _append(self, name: str, step: int, values: Mapping[str, Any]) -> None:
+    with (self._workdir / name).open('a', encoding='utf-8') as file:
+      file.write(_text({'step': step, **values}))
+    self._chart(step, values)
 
-def read(workdir: pathlib.Path) -> list[dict]:
-  """Return the lines of `metrics.jsonl`; a torn last line is left out."""
-  path = workdir / 'metrics.jsonl'
+  def _write(self, name: str, lines: list[dict[str, Any]]) -> None:
+    content = ''.join(map(_text, lines)).encode()
+    files.write(self._workdir / name, content)
+
+  def _chart(self, step: int, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+      if isinstance(value, float):
+        self._board.add_scalar(name, value, step)
+
+
+def _text(line: Mapping[str, Any]) -> str:
+  return json.dumps(line) + '\n'
+
+
+def read(
+  workdir: pathlib.Path,
+  name: str = 'metrics.jsonl',
+  *,
+  last: float = float('inf'),
+) -> list[dict[str, Any]]:
+  """Return the lines of a log up to a step; a torn last line is left out."""
+  path = workdir / name
   if not path.exists():
     return []
   found = []
-  for line in path.read_text().splitlines():
+  for line in path.read_text(encoding='utf-8').splitlines():
     try:
       found.append(json.loads(line))
     except ValueError:
       break
-  return found
-
-
-def alarms(
-  recent: Sequence[Mapping[str, float]],
-  *,
-  judge: float,
-  correlation: float,
-  deviation: float,
-) -> list[str]:
-  """Name what has been wrong for `_PATIENCE` logged steps in a row.
-
-  Args:
-    recent: the last logged steps.
-    judge: a discriminator whose loss stays below this has won: the
-      generators learn nothing from it any more (chance is 0.25).
-    correlation: enhanced images that correlate less with their input are
-      inverted or unrelated.
-    deviation: enhanced images with less spread (of [-1, 1]) are flat.
-  """
-  watched = {
-    'discriminator collapse (low)': ('loss/judge_low', judge),
-    'discriminator collapse (high)': ('loss/judge_high', judge),
-    'inverted output': ('watch/correlation', correlation),
-    'dead output': ('watch/deviation', deviation),
-  }
-  if len(recent) < _PATIENCE:
-    return []
-  return [
-    name
-    for name, (key, least) in watched.items()
-    if all(key in line and line[key] < least for line in recent)
-  ]
+  return [line for line in found if line['step'] <= last]

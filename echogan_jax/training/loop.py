@@ -1,24 +1,24 @@
-"""The loop: restore, next batch, step, log, sample, save. No mathematics."""
+"""The loop: restore, next batch, step, log, save, evaluate. No mathematics."""
 
+import contextlib
 import functools
 import logging
 import pathlib
-import sys
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import tqdm
+import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
 from echogan_jax import losses, models
 from echogan_jax.command import BadInput
-from echogan_jax.data import manifest, pipeline
+from echogan_jax.data import files, manifest, pipeline
 from echogan_jax.evaluation import case, walk
 from echogan_jax.shapes import GENERATORS
 from echogan_jax.training import (
+  alarm,
   checkpoint,
   combination,
   parallel,
@@ -28,9 +28,20 @@ from echogan_jax.training import (
   step,
 )
 from echogan_jax.training.enhancer import assemble, players, translator
-from echogan_jax.training.interrupt import Interrupt
-from echogan_jax.training.log import Log
-from echogan_jax.training.step import Metrics
+from echogan_jax.training.follow import Follower
+from echogan_jax.training.interrupt import Interrupt, Stopped
+
+
+class _Game(NamedTuple):
+  """What the config is built into: all that is called, and no state."""
+
+  run: Callable  # (state, batch, key) -> (state, metrics)
+  create: Callable  # () -> state
+  batches: Callable  # (start_step=, share=) -> iterator of batches
+  sample: Callable  # (ema) -> picture
+  validate: Callable  # (ema, step) -> metrics
+  alarms: alarm.Alarms
+  resolved: dict[str, Any]
 
 
 def train(config: ConfigDict, workdir: pathlib.Path) -> int:
@@ -40,54 +51,119 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
   the run was stopped. SIGTERM and SIGINT finish the step, save and return.
 
   Raises:
-    BadInput: the config, the data or the workdir do not fit together.
+    BadInput: the config, the data or the workdir do not fit together, or an
+      alarm stops the run.
+    Stopped: a signal came before there was anything to save.
   """
+  with contextlib.ExitStack() as leaving:
+    many, mode = jax.process_count() > 1, config.parallel.mode
+    interrupt = leaving.enter_context(Interrupt(many=many))
+    game = _game(config)
+    accepted = recipe.check(
+      workdir, game.resolved, accept=config.train.accept_difference
+    )
+    first = jax.process_index() == 0
+    if first:
+      leaving.enter_context(files.alone(workdir))
+    keep = config.checkpoint.keep
+    manager = leaving.enter_context(checkpoint.opened(workdir, keep=keep))
+    now = game.create()
+    now = parallel.place(checkpoint.restore(manager, now) or now, mode)
+    start = int(now.step)
+    if first:
+      recipe.write(workdir, game.resolved, step=start, accepted=accepted)
+    follow = leaving.enter_context(
+      Follower(config, workdir, start, game.alarms, game.batches)
+    )
+    return _go(
+      game, now, config, manager=manager, follow=follow, interrupt=interrupt
+    )
+
+
+def _go(
+  game: _Game,
+  now: state.TrainState,
+  config: ConfigDict,
+  *,
+  manager: ocp.CheckpointManager,
+  follow: Follower,
+  interrupt: Interrupt,
+) -> int:
+  """Run the steps that are left; what a line tells is on disk before it."""
+
+  def evaluate(done: int) -> None:
+    with contextlib.suppress(Stopped), interrupt.letting_go():
+      follow.add(done, functools.partial(game.validate, now.ema, done))
+
+  done, end = int(now.step), config.train.num_steps
+  if follow.owes(done):
+    evaluate(done)
+  batches = game.batches(start_step=done, share=parallel.share())
+  key = parallel.place(
+    rng.stream(rng.root(config.seed), 'train'), config.parallel.mode
+  )
+  stop = interrupt.came(done)
+  while done < end and not stop:
+    now, metrics = game.run(now, next(batches), key)
+    interrupt.hold()  # from here on a signal would cost a step
+    done += 1
+    follow.count(done, metrics)
+    stop = interrupt.came(done)
+    log, due = follow.due(done), follow.evaluated(done)
+    saving = due or stop or done == end or done % config.checkpoint.every == 0
+    halt = follow.look(log=log) if log or saving else ''
+    if done in config.train.sample_at or done == end:
+      follow.picture(done, functools.partial(game.sample, now.ema))
+    if saving or halt:
+      checkpoint.save(manager, now)
+    if halt:
+      raise BadInput(halt)
+    if due and not stop:
+      checkpoint.settle(manager)
+      evaluate(done)
+      stop = interrupt.came(done)
+  return done
+
+
+def _game(config: ConfigDict) -> _Game:
   _check(config)
   made = models.create(config.model.to_dict())
   combination.check(config.to_dict(), made)
   objective = losses.build(config.losses.to_dict())
   models.check_size(made, config.data.size, objective.needs)
-  rules = state.rules(**config.state)
-  mode, data = config.parallel.mode, config.data.to_dict()
+  alarms = alarm.create(
+    config.train.alarms.to_dict(), config.losses.adversarial.objective
+  )
+  rules = state.rules(**config.state)._replace(
+    skip_nonfinite=alarms.nonfinite == 'skip',
+    rest_below=alarms.judge if alarms.collapse == 'skip' else None,
+  )
+  data = config.data.to_dict()
   extras = objective.needs & {'grades', 'anatomy'}
   extras |= {'anatomy'} if made.conditioned else set()
-  run = parallel.compile(
-    step.make(made, objective, rules), mode=mode, batch_size=data['batch_size']
+  return _Game(
+    run=parallel.compile(
+      step.make(made, objective, rules),
+      mode=config.parallel.mode,
+      batch_size=data['batch_size'],
+    ),
+    create=functools.partial(
+      state.create,
+      made,
+      rules,
+      key=rng.stream(rng.root(config.seed), 'init'),
+      size=data['size'],
+      needs=objective.needs,
+    ),
+    batches=functools.partial(
+      pipeline.batches, **data, extras=extras, seed=config.seed
+    ),
+    sample=_sampler(made, data, config.train.samples),
+    validate=_validator(made, data, **config.eval),
+    alarms=alarms,
+    resolved=config.to_dict()
+    | {'data_sha256': manifest.fingerprint(pathlib.Path(data['dir']))},
   )
-  sample = _sampler(made, data, config.train.samples)
-  validate = _validator(made, data, **config.eval)
-  resolved = config.to_dict() | {
-    'data_sha256': manifest.fingerprint(pathlib.Path(data['dir']))
-  }
-  recipe.check(workdir, resolved)
-  root = rng.root(config.seed)
-  key, init = rng.stream(root, 'train'), rng.stream(root, 'init')
-  now = state.create(
-    made, rules, key=init, size=data['size'], needs=objective.needs
-  )
-  with checkpoint.opened(workdir, keep=config.checkpoint.keep) as manager:
-    now = parallel.place(checkpoint.restore(manager, now) or now, mode)
-    start, end = int(now.step), config.train.num_steps
-    batches = pipeline.batches(
-      **data, extras=extras, seed=config.seed, start_step=start
-    )
-    recipe.write(workdir, resolved)
-    with Interrupt() as interrupt, _Follower(config, workdir, start) as follow:
-      for done in range(start + 1, end + 1):
-        now, metrics = run(now, next(batches), key)
-        last = done == end or interrupt.came
-        saving = done % config.checkpoint.every == 0 or last
-        found = functools.partial(validate, now.ema, done)
-        due = bool(config.eval.every) and done % config.eval.every == 0
-        extra = found if due else None
-        follow.logged(done, metrics, due=last, check=saving, extra=extra)
-        if saving:
-          checkpoint.save(manager, now)
-        if done in config.train.sample_at or last:
-          follow.log.picture(done, sample(now.ema))
-        if last:
-          break
-  return int(now.step)
 
 
 def _check(config: ConfigDict) -> None:
@@ -105,77 +181,6 @@ def _check(config: ConfigDict) -> None:
       raise BadInput(f'{name}={count}: must be at least 1')
 
 
-class _Follower:
-  """Logs what is due, shows progress, raises the alarm."""
-
-  def __init__(self, config: ConfigDict, workdir: pathlib.Path, start: int):
-    self._every, self._batch = config.train.log_every, config.data.batch_size
-    self._step, self._time = start, None
-    self.log = Log(workdir, step=start, alarms=config.train.alarms.to_dict())
-    self._bar = tqdm.tqdm(
-      total=config.train.num_steps,
-      initial=start,
-      desc='train',
-      unit='step',
-      mininterval=1.0 if sys.stderr.isatty() else 30.0,
-    )
-
-  def __enter__(self) -> '_Follower':
-    return self
-
-  def __exit__(self, *problem: object) -> None:
-    self._bar.close()
-    self.log.close()
-
-  def logged(
-    self,
-    done: int,
-    metrics: Metrics,
-    *,
-    due: bool,
-    check: bool,
-    extra: Callable[[], dict[str, float]] | None = None,
-  ) -> None:
-    """Count a step; where `due` or at every n-th, write its metrics.
-
-    What `extra` returns is written with them; its time does not count.
-
-    Raises:
-      BadInput: a metric is not finite, looked at when logging and where
-        `check` says that the state is about to be saved.
-    """
-    self._bar.update()
-    due = due or bool(extra) or done % self._every == 0
-    if not (due or check):
-      return
-    values = {name: float(value) for name, value in metrics.items()}
-    bad = [name for name, value in values.items() if not np.isfinite(value)]
-    if bad:
-      raise BadInput(
-        f'step {done}: {", ".join(bad)} is not finite; the last checkpoint '
-        'is from before it. Lower state.learning_rate or the weight of it'
-      )
-    if not due:
-      return
-    values['pairs_per_second'] = self._rate(done)
-    if extra:
-      before = time.monotonic()
-      values |= extra()
-      self._time += time.monotonic() - before
-    for alarm in self.log.scalars(done, values):
-      logging.warning('step %d: %s', done, alarm)
-    names = ('loss/cycle', 'loss/adversarial', 'loss/judge_high')
-    shown = {k.split('/')[1]: f'{values[k]:.3f}' for k in names if k in values}
-    self._bar.set_postfix(shown, refresh=False)
-
-  def _rate(self, done: int) -> float:
-    # from the second reading on: the first holds the compilation
-    now = time.monotonic()
-    steps, since = done - self._step, self._time
-    self._step, self._time = done, now
-    return steps * self._batch / (now - since) if since else 0.0
-
-
 def _sampler(made: models.Models, data: dict[str, Any], count: int):
   sources = [GENERATORS[name][0] for name in made.names]
   frames = pipeline.examples(
@@ -186,7 +191,7 @@ def _sampler(made: models.Models, data: dict[str, Any], count: int):
 
   def sample(ema: dict) -> np.ndarray:
     """Draw rows source, translation, back if there is a way; low first."""
-    rows = []
+    ema, rows = jax.device_get(ema), []
     for name in made.names:
       source, target = GENERATORS[name]
       there = frames[source].image[:count, ..., 0]
@@ -219,7 +224,7 @@ def _validator(
   play = players(made)
 
   def validate(ema: dict, step: int) -> dict[str, float]:
-    model = assemble(play, ema, size=size, step=step)
+    model = assemble(play, jax.device_get(ema), size=size, step=step)
     found = walk.walk(model, source, limits=walk.Limits(**limits))
     metrics = found.summary['metrics']
     return {f'eval/{name}': value for name, value in metrics.items()}

@@ -33,7 +33,7 @@ def compile(
     step: what `step.make` returned.
     mode: `single` uses the first device; `pmap` and `sharded` split the
       batch over all of them.
-    batch_size: of the whole batch.
+    batch_size: of the whole batch, of which a call passes this process's rows.
     devices: None for all.
 
   Raises:
@@ -42,6 +42,11 @@ def compile(
   if mode not in MODES:
     raise BadInput(f'parallel.mode={mode}: choose one of {", ".join(MODES)}')
   devices = list(devices or jax.devices())
+  if mode == 'single' and jax.process_count() > 1:
+    raise BadInput(
+      f'parallel.mode=single, but {jax.process_count()} processes have joined: '
+      'use sharded or pmap'
+    )
   if mode != 'single' and batch_size % len(devices):
     raise BadInput(
       f'data.batch_size={batch_size} does not split over {len(devices)} '
@@ -52,13 +57,23 @@ def compile(
   if mode == 'sharded':
     everywhere = _replicated(devices)
     by_batch = NamedSharding(everywhere.mesh, PartitionSpec('batch'))
-    return jax.jit(
+    run = jax.jit(
       step,
       in_shardings=(everywhere, by_batch, everywhere),
       out_shardings=everywhere,
       donate_argnums=0,
     )
+    return lambda state, batch, key: run(state, _whole(batch, by_batch), key)
   return _by_pmap(step, devices)
+
+
+def _whole(batch: PyTree, where: NamedSharding) -> PyTree:
+  """Return the whole batch, of which each process has its own rows."""
+  if jax.process_count() == 1:
+    return batch
+  return jax.tree.map(
+    lambda x: jax.make_array_from_process_local_data(where, x), batch
+  )
 
 
 def _by_pmap(step: Step, devices: Sequence[jax.Device]) -> Callable:
@@ -71,10 +86,17 @@ def _by_pmap(step: Step, devices: Sequence[jax.Device]) -> Callable:
     devices=devices,
   )
 
+  own = sum(d.process_index == jax.process_index() for d in devices)
+
   def fold(array: np.ndarray) -> np.ndarray:
-    return array.reshape(len(devices), -1, *array.shape[1:])
+    return array.reshape(own, -1, *array.shape[1:])
 
   return lambda state, batch, key: mapped(state, jax.tree.map(fold, batch), key)
+
+
+def share() -> tuple[int, int]:
+  """Return (number of this process, how many there are)."""
+  return jax.process_index(), jax.process_count()
 
 
 def place(
@@ -83,8 +105,14 @@ def place(
   """Copy a state to the devices that the mode computes on."""
   devices = list(devices or jax.devices())
   where = devices[0] if mode == 'single' else _replicated(devices)
-  # the step donates its state: what is placed must not be the caller's own
-  return jax.device_put(jax.tree.map(np.array, state), where)
+
+  def put(leaf: jax.Array | np.ndarray) -> jax.Array:
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      return jax.random.wrap_key_data(put(jax.random.key_data(leaf)))
+    # the step donates its state: what is placed must not be the caller's own
+    return jax.device_put(np.array(leaf), where)
+
+  return jax.tree.map(put, state)
 
 
 def _replicated(devices: Sequence[jax.Device]) -> NamedSharding:

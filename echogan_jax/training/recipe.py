@@ -13,30 +13,92 @@ from typing import Any
 from echogan_jax.command import BadInput
 from echogan_jax.data.files import replacing
 
+LAYOUT = 2  # of a workdir; 1 had no checksums
 # what may change when a run goes on: it does not touch the mathematics
 _FREE = ('train', 'checkpoint', 'parallel', 'eval', 'before', 'after')
+_FREE += ('layout', 'changed')
+# what makes other networks: their weights cannot go on as these
+_BUILT = ('model.', 'data.size', 'state.pool_size')
 
 
-def check(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
+def check(
+  workdir: pathlib.Path, config: Mapping[str, Any], *, accept: bool = False
+) -> dict[str, Any]:
   """Raise BadInput if the workdir holds a run that this config would change.
 
   How long to train, where and how often to save may differ.
+
+  Args:
+    workdir: of the run, or of one to be.
+    config: the resolved config.
+    accept: whether to go on with a difference all the same, where the
+      networks stay the same.
+
+  Returns:
+    what is accepted: the keys that differ, with their old values.
   """
   steps = (workdir / 'checkpoints').glob('[0-9]*')
   if not any(path.name.isdigit() for path in steps):
-    return  # an attempt that died before it had a result to protect
-  difference = _first_difference(read(workdir), _plain(config))
-  if difference:
+    return {}  # an attempt that died before it had a result to protect
+  there = read(workdir)
+  if layout(there) != LAYOUT:
     raise BadInput(
-      f'{workdir} was trained with {difference}: choose another --workdir, '
-      'or the value it was trained with'
+      f'{workdir} is of another version of this program (layout '
+      f'{layout(there)}, not {LAYOUT}): enhance and evaluate can read it; to '
+      'train, choose another --workdir'
     )
+  old, new = _flat(there), _flat(_plain(config))
+  found = {
+    key: old.get(key)
+    for key in sorted(old.keys() | new.keys())
+    if old.get(key) != new.get(key) and not _free(key)
+  }
+  built = [key for key in found if key.startswith(_BUILT)]
+  for key in built or ([] if accept else found):
+    more = '' if len(found) == 1 else f' (and {len(found) - 1} more)'
+    anyway = (
+      ''
+      if built
+      else (
+        '; or go on with the difference, which config.json will tell, by '
+        '--config.train.accept_difference=True'
+      )
+    )
+    raise BadInput(
+      f'{workdir} was trained with {key}={old.get(key)}, not {new.get(key)}'
+      f'{more}: choose another --workdir, or the value it was trained with'
+      f'{anyway}'
+    )
+  return found
 
 
-def write(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
-  """Keep the resolved config as `workdir/config.json`."""
-  with replacing(workdir / 'config.json') as part:
-    part.write_text(json.dumps(_plain(config), indent=2) + '\n')
+def write(
+  workdir: pathlib.Path,
+  config: Mapping[str, Any],
+  *,
+  step: int = 0,
+  accepted: Mapping[str, Any] | None = None,
+) -> None:
+  """Keep the resolved config as `workdir/config.json`.
+
+  Args:
+    workdir: of the run.
+    config: the resolved config.
+    step: where the run goes on.
+    accepted: what `check` returned: kept beside it for good.
+  """
+  path = workdir / 'config.json'
+  changed = read(workdir).get('changed', []) if step and path.exists() else []
+  changed += [{'step': step, 'was': accepted}] if accepted else []
+  full = _plain(config) | {'layout': LAYOUT}
+  full |= {'changed': changed} if changed else {}
+  with replacing(path) as part:
+    part.write_text(json.dumps(full, indent=2) + '\n')
+
+
+def layout(config: Mapping[str, Any]) -> int:
+  """Return the version of the workdir that a resolved config came from."""
+  return config.get('layout', 1)
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,14 +129,8 @@ def sha256(workdir: pathlib.Path) -> str:
   return hashlib.sha256((workdir / 'config.json').read_bytes()).hexdigest()
 
 
-def _first_difference(old: Mapping, new: Mapping) -> str:
-  old, new = _flat(old), _flat(new)
-  for key in sorted(old.keys() | new.keys()):
-    if key.split('.')[0] in _FREE or key == 'data.dir':
-      continue
-    if old.get(key) != new.get(key):
-      return f'{key}={old.get(key)}, not {new.get(key)}'
-  return ''
+def _free(key: str) -> bool:
+  return key.split('.')[0] in _FREE or key == 'data.dir'
 
 
 def _flat(tree: Mapping, prefix: str = '') -> dict[str, Any]:

@@ -52,6 +52,9 @@ class Rules(NamedTuple):
   judges_first: bool
   ema_halflife_images: float
   pool_size: int
+  # of `config.train.alarms`, where they say skip
+  skip_nonfinite: bool = False
+  rest_below: float | None = None  # the loss at which a discriminator has won
 
 
 def schedule(

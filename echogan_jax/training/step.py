@@ -73,7 +73,12 @@ def make(models: Models, objective: Objective, rules: Rules) -> Step:
       rules.ema_halflife_images,
     )
     new = state.replace(step=old.step + 1, ema=ema)
-    return new, _mean(metrics | said | read, axis)
+    metrics = _mean(metrics | said | read, axis)
+    if rules.skip_nonfinite:
+      finite = jnp.all(jnp.isfinite(jnp.stack(list(metrics.values()))))
+      kept = old.replace(step=new.step)
+      new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, kept)
+    return new, metrics
 
   return step
 
@@ -93,7 +98,8 @@ def update_generators(
     loss, game.rules, _players(state, 'generators', 'projector'), axis
   )
   metrics = {f'loss/{name}': value for name, value in values.items()}
-  metrics['grad/generators'] = optax.tree.norm(slopes['generators'])
+  for name, own in slopes.items():
+    metrics[f'grad/{name}'] = optax.tree.norm(own)
   return _with(state, moved), out, metrics | _watch(out)
 
 
@@ -129,6 +135,8 @@ def update_discriminators(
     loss, game.rules, _players(state, 'discriminators'), axis
   )
   player = moved['discriminators'].replace(stats=_mean(stats, axis))
+  if game.rules.rest_below is not None:
+    player = _rested(game.rules, state.discriminators, player, values, axis)
   metrics = {
     f'loss/judge_{d}' + (f'_{name}' if name != 'adversarial' else ''): value
     for d, terms in values.items()
@@ -136,6 +144,25 @@ def update_discriminators(
   }
   metrics['grad/discriminators'] = optax.tree.norm(slopes['discriminators'])
   return state.replace(discriminators=player, pools=pools), metrics
+
+
+def _rested(
+  rules: Rules,
+  before: Player,
+  after: Player,
+  values: dict[str, dict[str, Array]],
+  axis: str | None,
+) -> Player:
+  """Return the moved player, its winners with the weights they had."""
+  params = {}
+  for d, terms in values.items():
+    won = _mean(terms['adversarial'], axis) < rules.rest_below
+    params[d] = jax.tree.map(
+      lambda old, new, won=won: jnp.where(won, old, new),
+      before.params[d],
+      after.params[d],
+    )
+  return after.replace(params=params)
 
 
 def update_task(
@@ -158,8 +185,11 @@ def update_task(
       total += jnp.mean(values) / len(now.real)
     return total, None
 
-  moved, _, _, total = _descend(loss, game.rules, _players(state, 'task'), axis)
-  return _with(state, moved), {'loss/task_own': total}
+  moved, slopes, _, total = _descend(
+    loss, game.rules, _players(state, 'task'), axis
+  )
+  metrics = {'loss/task_own': total, 'grad/task': optax.tree.norm(slopes)}
+  return _with(state, moved), metrics
 
 
 def _cast(game: Game, state: TrainState, needs: frozenset[str]) -> Cast:

@@ -10,10 +10,20 @@ import numpy as np
 import pytest
 import tiny
 
+from configs import cyclegan
 from echogan_jax import losses, models
 from echogan_jax.command import BadInput
 from echogan_jax.data import pipeline
-from echogan_jax.training import checkpoint, log, loop, recipe, rng, state
+from echogan_jax.training import (
+  alarm,
+  checkpoint,
+  follow,
+  log,
+  loop,
+  recipe,
+  rng,
+  state,
+)
 
 
 def fresh(config):
@@ -79,19 +89,18 @@ def test_sigterm_saves_and_leaves_and_the_run_goes_on(
   assert steps == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize('moment', ['logged', 'picture'])
+@pytest.mark.parametrize('moment', ['count', 'picture'])
 def test_no_moment_of_a_signal_loses_the_step(
   ingested, tmp_path, monkeypatch, moment
 ):
-  owner = loop._Follower if moment == 'logged' else log.Log
-  original = getattr(owner, moment)
+  original = getattr(follow.Follower, moment)
 
   def signalled(self, done, *rest, **flags):
     if done == 1:
       signal.raise_signal(signal.SIGTERM)
     return original(self, done, *rest, **flags)
 
-  monkeypatch.setattr(owner, moment, signalled)
+  monkeypatch.setattr(follow.Follower, moment, signalled)
   config = tiny.config(ingested, num_steps=5)
   stopped = loop.train(config, tmp_path)
   assert 1 <= stopped < 5
@@ -110,7 +119,7 @@ def test_a_state_that_diverged_is_not_saved(ingested, tmp_path, monkeypatch):
 
   monkeypatch.setattr(pipeline, 'batches', poisoned)
   config = tiny.config(ingested, num_steps=9, log_every=100)
-  with pytest.raises(BadInput, match='step 4: .* not finite'):
+  with pytest.raises(BadInput, match='step 3: loss/.* not finite'):
     loop.train(config, tmp_path)
   assert int(saved(tmp_path, config).step) == 2
 
@@ -216,7 +225,6 @@ def test_what_a_workdir_holds(whole):
     'loss/judge_low',
     'loss/judge_high',
     'watch/correlation',
-    'pairs_per_second',
   ):
     assert all(np.isfinite(line[name]) for line in lines)
   assert 'key' not in (workdir / 'config.json').read_text()
@@ -253,7 +261,7 @@ def test_toggles_reach_the_gradient(ingested, tmp_path):
   assert losses.build(config.losses.to_dict()).needs
 
 
-THRESHOLDS = {'judge': 0.01, 'correlation': 0.0, 'deviation': 0.02}
+ALARMS = alarm.create(cyclegan.get_config().train.alarms.to_dict(), 'lsgan')
 
 
 def line(**changes):
@@ -276,24 +284,24 @@ def line(**changes):
 )
 def test_alarms_need_five_bad_steps_in_a_row(key, value, name):
   bad = [line(**{key: value})] * 5
-  assert log.alarms(bad, **THRESHOLDS) == [name]
-  assert log.alarms(bad[:4], **THRESHOLDS) == []
-  assert log.alarms([*bad[:4], line()], **THRESHOLDS) == []
+  assert list(alarm.raised(bad, ALARMS)) == [name]
+  assert not alarm.raised(bad[:4], ALARMS)
+  assert not alarm.raised([*bad[:4], line()], ALARMS)
   one_sided = [
     {k: v for k, v in values.items() if 'low' not in k} for values in bad
   ]
-  found = log.alarms(one_sided, **THRESHOLDS)
+  found = list(alarm.raised(one_sided, ALARMS))
   assert found == ([name] if 'low' not in name else [])
 
 
 def test_the_log_drops_what_a_dead_attempt_wrote(tmp_path):
-  first = log.Log(tmp_path, step=0, alarms=THRESHOLDS)
+  first = log.Log(tmp_path, step=0)
   for step in (1, 2, 3):
     first.scalars(step, line())
   first.close()
   with (tmp_path / 'metrics.jsonl').open('a') as file:
     file.write('{"step": 4, "loss')  # torn by a kill
-  second = log.Log(tmp_path, step=2, alarms=THRESHOLDS)
+  second = log.Log(tmp_path, step=2)
   second.scalars(3, line())
   second.close()
   assert [found['step'] for found in log.read(tmp_path)] == [1, 2, 3]
