@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
   if not (flags.keep_outside or flags.allow_text or text.available()):
     print(text.UNSEARCHED, file=sys.stderr)
   if not folder:
-    clip = _read(jobs[0][0], flags)
+    clip = _read(*jobs[0], flags)
     _enhance(clip, jobs[0][0], flags.output, model, flags)
     print(flags.output)
     return
@@ -81,9 +81,7 @@ def main(argv: Sequence[str]) -> None:
   for source, name in tqdm.tqdm(jobs, desc='enhance', unit='clip'):
     shown = identity.hide(name, flags.key, known.__contains__)
     try:
-      top = source.parents[name.count('/')]
-      select.check_place(top, source.relative_to(top).as_posix())
-      clip = _read(source, flags)
+      clip = _read(source, name, flags)
       _enhance(clip, source, flags.output / shown, model, flags)
     except BadInput as error:
       reason = getattr(error, 'reason', 'bad_input')
@@ -145,7 +143,9 @@ def _jobs(
   return found, folder
 
 
-def _read(path: pathlib.Path, flags: argparse.Namespace) -> Clip:
+def _read(path: pathlib.Path, name: str, flags: argparse.Namespace) -> Clip:
+  top = path.parents[name.count('/')]
+  select.check_place(top, path.relative_to(top).as_posix())
   if path.suffix.lower() in _FILMED:
     return video.read(path)
   clip = dicom.read(path, recover=flags.recover)

@@ -17,6 +17,7 @@ import markupsafe
 import echogan_jax
 from echogan_jax import command
 from echogan_jax.command import BadInput
+from echogan_jax.data import limits
 from echogan_jax.data.files import replacing
 
 _PAGE = pathlib.Path(__file__).parent / 'page'
@@ -33,19 +34,19 @@ def main(argv: Sequence[str]) -> None:
     'WORKDIR/eval/hallucination.json if it is there',
   )
   flags = parser.parse_args(argv)
-  from echogan_jax.page import figures, pictures, rules
-  from echogan_jax.training import log, recipe
+  from echogan_jax.page import figures, pictures, records, rules
+  from echogan_jax.training import recipe
 
   workdir = command.existing(flags.workdir, '--workdir')
-  config = recipe.read(workdir)
-  lines = log.read(workdir)
+  for name in ('config.json', 'metrics.jsonl', 'alarms.jsonl'):
+    limits.regular(workdir / name, limits.TABLE)
+  try:
+    config = records.writable(recipe.read(workdir))
+    lines, alarms = _logged(workdir)
+  except (ArithmeticError, KeyError, TypeError, RecursionError) as error:
+    raise BadInput(f'{workdir}: its config or its log is damaged') from error
   if not lines:
     raise BadInput(f'{workdir}: nothing is logged yet (no metrics.jsonl)')
-  alarms = {
-    f'{alarm} (from step {line["step"]})': None
-    for line in reversed(lines)
-    for alarm in line.get('alarms', ())
-  }
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, trim_blocks=True
   )
@@ -61,14 +62,32 @@ def main(argv: Sequence[str]) -> None:
     enhanced=pictures.enhanced(workdir),
     # our own drawing: matplotlib has escaped every name in it
     curves=markupsafe.Markup(figures.curves(lines)),
-    alarms=', '.join(list(alarms)[-4:]),
+    alarms=', '.join(alarms[-4:]),
     samples=pictures.samples(workdir),
     config=json.dumps(config, indent=2),
   )
   output = flags.output or workdir / 'report.html'
   with replacing(output) as part:
-    part.write_text(page.lstrip(), encoding='utf-8')
+    # a file's name may be half a character
+    part.write_bytes(page.lstrip().encode(errors='replace'))
   print(output.resolve())
+
+
+def _logged(workdir: pathlib.Path) -> tuple[list[dict], list[str]]:
+  """Return the numbers of each logged step, and the alarms."""
+  from echogan_jax.page import records
+  from echogan_jax.training import log
+
+  lines = [
+    {k: float(v) for k, v in line.items() if isinstance(v, int | float)}
+    | {'step': int(line['step'])}
+    for line in records.writable(log.read(workdir))
+  ]
+  alarms = {
+    f'{line["alarm"]} (step {line["step"]})': None
+    for line in records.writable(log.read(workdir, 'alarms.jsonl'))
+  }
+  return lines, list(alarms)
 
 
 def _split(path: pathlib.Path) -> dict[str, Any]:

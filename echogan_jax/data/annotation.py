@@ -10,8 +10,6 @@ frames below DATA/anatomy and DATA/targets, under the frames' own names.
 import hashlib
 import io
 import pathlib
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -20,7 +18,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from echogan_jax.command import BadInput, existing
-from echogan_jax.data import files
+from echogan_jax.data import files, limits
 from echogan_jax.data.sector import Sector, crop
 from echogan_jax.shapes import TISSUES, UNDRAWN
 
@@ -43,8 +41,6 @@ KINDS = {
   'anatomy': Kind('mask', 'anatomy', UNDRAWN),
   'target': Kind('clean', 'targets', 0),
 }
-_DAMAGE = (OSError, EOFError, ValueError, RuntimeError)
-_DAMAGE += (zipfile.BadZipFile, zlib.error)
 
 
 def folder(path: str, flag: str) -> pathlib.Path:
@@ -64,7 +60,8 @@ def folder(path: str, flag: str) -> pathlib.Path:
 def of(folder: pathlib.Path | None, sha256: str) -> pathlib.Path | None:
   """Return the annotations of a clip, None where there are none."""
   path = folder and folder / f'{sha256}.npz'
-  return path if path and path.exists() else None
+  # the hash comes from a manifest: it may be a path
+  return path if path and path.parent == folder and path.is_file() else None
 
 
 def state(
@@ -100,15 +97,18 @@ def read(
   Raises:
     BadInput: the file is damaged or does not fit the clip.
   """
-  arrays = _load(path)
-  shape = (length or '?', place.height, place.width)
-  for name, array in arrays.items():
-    fits = array.ndim == 3 and array.shape[1:] == shape[1:]
-    if array.dtype != np.uint8 or not fits or length not in (None, len(array)):
+  needed = (length or '?', place.height, place.width)
+
+  def check(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    fits = len(shape) == 3 and shape[1:] == needed[1:]
+    if dtype != np.uint8 or not fits or length not in (None, shape[0]):
       raise BadInput(
-        f'{path}: {name} is {array.dtype} {list(array.shape)}, the clip needs '
-        f'uint8 {list(shape)}: correct or remove the file'
+        f'{path}: {name} is {dtype} {list(shape)}, the clip needs '
+        f'uint8 {list(needed)}: correct or remove the file'
       )
+
+  arrays = _load(path, check)
+  for name, array in arrays.items():
     if length is None and len(array) == 1:
       numbers = [0] * len(numbers)
     if max(numbers) >= len(array):
@@ -122,12 +122,11 @@ def read(
   return result
 
 
-def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _load(path: pathlib.Path, check: limits.Check) -> dict[str, np.ndarray]:
   names = [kind.array for kind in KINDS.values()]
   try:
-    with path.open('rb') as file, np.load(file, allow_pickle=False) as found:
-      arrays = {name: found[name] for name in names if name in found}
-  except (*_DAMAGE, TypeError, AttributeError) as error:  # a lone .npy array
+    arrays = limits.arrays(path, names, check=check)
+  except ValueError as error:
     why = ' '.join(str(error).split())
     raise BadInput(
       f'{path} cannot be read as annotations ({why}): write it again, or '

@@ -8,13 +8,9 @@ Sources: ITU-T T.81 annex B, T.87 annex C, T.800 annex A.
 import struct
 from typing import NamedTuple
 
-import numpy as np
-
+from echogan_jax.data import limits
 from echogan_jax.data.reject import Rejected
 
-_LIMIT = 4 << 30  # bytes of decoded pixels
-_COUNT = 1 << 20  # frames
-_FRAME = 1 << 26  # pixels of a frame: a tenth of it would be a large one
 END = b'\xff\xd9'  # of a JPEG, a JPEG-LS and a JPEG 2000 stream
 _SIZ = b'\xff\x4f\xff\x51'
 _START = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # of a frame
@@ -51,14 +47,9 @@ class Layout(NamedTuple):
 
   def check(self) -> None:
     """Raise Rejected if decoding would take more memory than the limit."""
-    claim = int(np.prod([max(n, 1) for n in self.shape], dtype=object))
-    if claim > _LIMIT:
-      detail = f'{claim / 1e9:.0f} GB of pixels claimed, the limit is 4 GB'
-      raise Rejected('too_large', detail)
-    if self.rows * self.columns > _FRAME:
-      raise Rejected('too_large', 'frames of more than 67 million pixels')
-    if self.count > _COUNT:
-      raise Rejected('too_large', 'more than a million frames')
+    count, *rest = self.shape
+    if why := limits.excess(max(count, 1), *rest):
+      raise Rejected('too_large', why)
 
 
 class Stream(NamedTuple):

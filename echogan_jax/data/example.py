@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from echogan_jax.data import annotation, manifest, sector, select
+from echogan_jax.data import annotation, limits, manifest, sector, select
 from echogan_jax.shapes import DOMAINS, GRADES
 
 UNKNOWN = -1
@@ -49,7 +49,7 @@ def make(
     kind: _annotation(data, row, kind) for kind in annotation.kinds(data)
   }
   return row['path'], {
-    'image': (data / row['path']).read_bytes(),
+    'image': limits.within(data, row['path']).read_bytes(),
     'mask': _mask(row['sector'], side),
     **drawn,
     'patient': row['patient'],
@@ -67,9 +67,9 @@ def _mask(place: str, side: int) -> bytes:
 
 
 def _annotation(data: pathlib.Path, row: manifest.Row, kind: str) -> bytes:
-  path = data / annotation.beside(row['path'], kind)
-  if path.exists():
-    return path.read_bytes()
+  name = annotation.beside(row['path'], kind)
+  if (data / name).exists():
+    return limits.within(data, name).read_bytes()
   return _blank(kind, int(row['width']))
 
 

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterable, Mapping
 
 from echogan_jax.command import BadInput
-from echogan_jax.data import identity
+from echogan_jax.data import identity, limits
 from echogan_jax.shapes import GRADES
 
 QUALITIES = ('low', 'high', 'exclude')
@@ -67,8 +67,7 @@ def hidden(path: pathlib.Path, key: bytes, sha256: str) -> Labels:
 
 
 def _text(path: pathlib.Path) -> str:
-  if path.exists() and not path.is_file():
-    raise BadInput(f'{path} is no file')
+  limits.regular(path, limits.TABLE)
   try:
     return path.read_text(encoding='utf-8-sig')
   except (FileNotFoundError, IsADirectoryError) as error:

@@ -9,24 +9,45 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from echogan_jax.command import BadInput
+from echogan_jax.data import limits
 from echogan_jax.data.files import replacing
 from echogan_jax.shapes import GRADES
 
 Row = dict[str, str]
+
+_NEEDED = ('path', 'split', 'domain', 'patient', 'study', 'frame', 'width')
+_NEEDED += ('sector', 'source_sha256')
 
 
 def rows(data: pathlib.Path) -> Iterator[Row]:
   """Yield the rows of a data set's manifest, one in memory at a time.
 
   Raises:
-    BadInput: the folder is not what `ingest` writes; told at the first row.
+    BadInput: the folder is not what `ingest` writes; told at the first row
+      that is not.
   """
   try:
     file = (data / 'manifest.csv').open(encoding='utf-8', newline='')
   except (FileNotFoundError, NotADirectoryError) as error:
     raise _missing(data) from error
-  with file:
-    yield from csv.DictReader(file)
+  try:
+    with file:
+      for row in csv.DictReader(file):
+        _check(row)
+        yield row
+  except (csv.Error, ValueError) as error:
+    raise BadInput(f'{data}/manifest.csv is damaged: {error}') from error
+
+
+def _check(row: Row) -> None:
+  """Raise ValueError unless a row has what every reader relies on."""
+  gone = [name for name in _NEEDED if row.get(name) is None]
+  if gone:
+    raise ValueError(f'no {" and ".join(gone)} in a row')
+  for name in ('width', 'frame'):
+    most = limits.SIDE if name == 'width' else limits.FRAMES
+    if not (row[name].isdecimal() and int(row[name][:9]) <= most):
+      raise ValueError(f'{name} {row[name][:20]!r} is no number up to {most}')
 
 
 def read(data: pathlib.Path) -> list[Row]:

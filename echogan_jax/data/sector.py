@@ -14,7 +14,7 @@ from jaxtyping import Bool, Real, UInt8
 from PIL import Image
 
 from echogan_jax.command import BadInput
-from echogan_jax.data import fan, outline
+from echogan_jax.data import fan, limits, outline
 from echogan_jax.data.clip import Clip, Region, luma
 
 _KEPT = 0.9  # of a fan that a region of the header has to hold
@@ -61,11 +61,31 @@ class Sector:
 
   @classmethod
   def from_json(cls, text: str) -> 'Sector':
-    """Return the sector that `to_json` wrote."""
-    found = json.loads(text)
-    found['box'] = tuple(found['box'])
-    found['polygon'] = tuple(map(tuple, found['polygon']))
-    return cls(**found)
+    """Return the sector that `to_json` wrote.
+
+    Raises:
+      BadInput: it did not, or the sector is larger than any frame.
+    """
+    try:
+      found = json.loads(text)
+      box, polygon = tuple(found['box']), tuple(map(tuple, found['polygon']))
+      made = cls(found['height'], found['width'], box, polygon)
+      made._check()
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+      raise BadInput(f'no sector in the manifest: {error}') from error
+    return made
+
+  def _check(self) -> None:
+    xs, ys = zip(*self.polygon, strict=True)
+    sides = self.height, self.width, self.box[2]
+    if not all(type(n) is int for n in (*sides, *self.box, *xs, *ys)):
+      raise TypeError('a coordinate is no whole number')
+    if why := limits.excess(1, *(max(*sides, *map(abs, self.box)),) * 2):
+      raise ValueError(why)
+    if min(*sides, min(xs) + 1, min(ys) + 1) < 1:
+      raise ValueError('a coordinate is negative')
+    if max(xs) >= self.width or max(ys) >= self.height:
+      raise ValueError('it lies outside its frame')
 
 
 def find(clip: Clip) -> Sector:
@@ -152,9 +172,13 @@ def crop(
       f'frames of {frames.shape[2]}x{frames.shape[1]} do not fit a sector of '
       f'{sector.width}x{sector.height}'
     )
-  black = np.zeros((), frames.dtype)
-  square = _cut(np.where(sector.mask(), frames, black), sector)
-  return resize(square, size)
+  black, inside = np.zeros((), frames.dtype), sector.mask()
+  result = np.empty((len(frames), size, size), frames.dtype)
+  for crop, frame in zip(result, frames, strict=True):
+    # the square of a long, low frame is many times as large: one at a time
+    square = _cut(np.where(inside, frame, black)[None], sector)
+    crop[...] = resize(square, size)[0]
+  return result
 
 
 def crop_mask(sector: Sector, size: int) -> Bool[np.ndarray, 'size size']:
@@ -215,15 +239,12 @@ def paste(
     frames: the source frames; not modified.
     strength: 0 gives the input back, 1 the full change.
   """
-  change = (after.astype(np.float32) - before) * strength
-  change = resize(change, sector.box[2])
   in_frame, in_square = _overlap(sector)
-  inside = sector.mask()[in_frame[1:]]
-  result = frames.copy()
-  window = result[in_frame]
-  moved = luma(window) + change[in_square]
-  moved = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
-  if window.ndim == 4:
-    moved, inside = moved[..., None], inside[..., None]
-  window[...] = np.where(inside, moved, window)
+  inside, result = sector.mask()[None][in_frame], frames.copy()
+  for old, new, frame in zip(before, after, result, strict=True):
+    change = (new[None].astype(np.float32) - old) * strength
+    window = frame[None][in_frame]
+    moved = luma(window) + resize(change, sector.box[2])[in_square]
+    moved = np.clip(np.rint(moved), 0, 255).astype(np.uint8)[inside]
+    window[inside] = moved[:, None] if window.ndim == 4 else moved
   return result

@@ -3,7 +3,6 @@
 import fractions
 import io
 import pathlib
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,8 +10,10 @@ from jaxtyping import Float64, UInt8
 from PIL import Image, ImageSequence, PngImagePlugin
 
 from echogan_jax.command import BadInput
+from echogan_jax.data import limits
 from echogan_jax.data.clip import Clip
 from echogan_jax.data.files import replacing
+from echogan_jax.data.reject import Rejected
 
 PICTURES = ('.gif', '.png')
 VIDEOS = ('.mp4', '.avi')
@@ -20,8 +21,6 @@ DERIVED = 'derived by echogan_jax; research use, not for diagnosis'
 
 _FRAME = 1000 / 30  # ms, where a file does not say
 _CONTAINERS = 'h264,hevc,mpegvideo,mpeg,mpegts,mov,mp4,avi'
-_LARGEST = 1 << 26  # pixels of a frame
-_LIMIT = 4 << 30  # bytes of decoded pixels
 
 Frames = UInt8[np.ndarray, 'time height width *channels']
 Times = Float64[np.ndarray, ' time']
@@ -38,7 +37,9 @@ def read(path: pathlib.Path, *, strict: bool = False) -> Clip:
 
   Raises:
     BadInput: the file cannot be decoded, or needs the `video` extra.
+    Rejected: `too_large`.
   """
+  limits.regular(path)
   try:
     frames, times = (
       _read_video(path, strict)
@@ -47,6 +48,8 @@ def read(path: pathlib.Path, *, strict: bool = False) -> Clip:
     )
   except (OSError, ValueError, SyntaxError) as error:
     raise BadInput(f'{path} cannot be decoded: {error}') from error
+  except MemoryError as error:
+    raise Rejected('too_large', 'more pixels than memory holds') from error
   if np.ptp(frames, axis=-1).max() == 0:
     frames = frames[..., 0]
   return Clip(frames=frames, times=times - times[0], lossy=True)
@@ -54,10 +57,7 @@ def read(path: pathlib.Path, *, strict: bool = False) -> Clip:
 
 def _read_picture(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
   frames, durations = [], []
-  with warnings.catch_warnings(), Image.open(path) as file:
-    warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-    if file.width * file.height > _LARGEST:
-      raise ValueError(f'{file.width}x{file.height} pixels are too many')
+  with limits.picture(path, 'PNG', 'GIF') as file:
     for frame in ImageSequence.Iterator(file):
       frames.append(np.asarray(frame.convert('RGB')))
       durations.append(frame.info.get('duration') or _FRAME)
@@ -73,8 +73,7 @@ def _read_video(
     for frame, time in decode(file, strict=strict):
       frames.append(frame)
       times.append(time)
-      if len(frames) * frame.size > _LIMIT:
-        raise ValueError('more than 4 GB of pixels')
+      _check(len(frames), *frame.shape[:2])
   if not frames:
     raise ValueError('no video frames')
   if np.any(np.diff(times) <= 0):  # a stream without usable time stamps
@@ -102,11 +101,12 @@ def decode(
   try:
     with av.open(file, options={'format_whitelist': _CONTAINERS}) as opened:
       stream = opened.streams.video[0]
-      limits = {'max_pixels': str(_LARGEST)}
+      largest = {'max_pixels': str(limits.SIDE**2)}
       strictly = {'err_detect': 'explode'} if strict else {}
       if stream.codec_context is None:
         raise ValueError('a video of an unknown kind')
-      stream.codec_context.options = limits | strictly
+      _check(stream.frames, stream.height, stream.width)
+      stream.codec_context.options = largest | strictly
       for frame in opened.decode(stream):
         if strict and frame.is_corrupt:
           raise ValueError('a frame is damaged')
@@ -114,6 +114,11 @@ def decode(
         yield rgb, 1000.0 * float(frame.time or 0.0)
   except (av.error.FFmpegError, IndexError) as error:
     raise ValueError('no intact video stream') from error
+
+
+def _check(count: int, height: int, width: int) -> None:
+  if why := limits.excess(count, height, width, 3):
+    raise Rejected('too_large', why)
 
 
 def _av():

@@ -12,13 +12,13 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from echogan_jax.command import BadInput
+from echogan_jax.data import limits
 from echogan_jax.data.reject import Rejected
 
 SUFFIXES = ('.nii.gz', '.nii', '.mhd', '.mha')
 RAW = ('.raw', '.zraw')  # where an MHD has its pixels
 CLOSED = (FileNotFoundError, IsADirectoryError, PermissionError)
 
-_LIMIT = 4 << 30  # bytes of decoded pixels
 _CHUNK = 1 << 24
 _STRETCH = 4  # how far the sides of a pixel may differ
 _HEAD = 1 << 16  # a MetaImage header is text of some hundred bytes
@@ -39,6 +39,13 @@ NIFTI = np.dtype(
     'itemsize': 352,
   }
 )
+# bytes of a number, by the name that a header gives its type
+_DEPTHS = {
+  **dict.fromkeys((2, 256, b'MET_UCHAR', b'MET_CHAR'), 1),
+  **dict.fromkeys((4, 512, b'MET_USHORT', b'MET_SHORT'), 2),
+  **dict.fromkeys((8, 16, 768, b'MET_UINT', b'MET_INT', b'MET_FLOAT'), 4),
+  **dict.fromkeys((64, b'MET_DOUBLE'), 8),
+}
 
 Frames = UInt8[np.ndarray, 'time height width']
 Size = tuple[float, float]
@@ -101,17 +108,22 @@ def _check_nifti(path: pathlib.Path) -> None:
     head = file.read(NIFTI.itemsize)
     if len(head) < NIFTI.itemsize:
       raise EOFError
-    size = len(head)
-    while size <= _LIMIT and (chunk := file.read(_CHUNK)):
-      size += len(chunk)
-  header = np.frombuffer(head, NIFTI)[0]
-  if header['sizeof_hdr'] != 348:
-    header = np.frombuffer(head, NIFTI.newbyteorder())[0]
-  dimensions = int(header['dim'][0])
-  if header['sizeof_hdr'] != 348 or not 0 < dimensions < 8:
-    raise Rejected('unreadable', 'no NIfTI-1 header')
-  shape = header['dim'][1 : dimensions + 1]
-  _check_size(shape, int(header['bitpix']) // 8, size - NIFTI.itemsize)
+    header = np.frombuffer(head, NIFTI)[0]
+    if header['sizeof_hdr'] != 348:
+      header = np.frombuffer(head, NIFTI.newbyteorder())[0]
+    dimensions = int(header['dim'][0])
+    single = header['magic'] == b'n+1'  # no pixels in another file
+    if header['sizeof_hdr'] != 348 or not (single and 0 < dimensions < 8):
+      raise Rejected('unreadable', 'no NIfTI-1 header')
+    before = float(header['vox_offset']) - NIFTI.itemsize
+    if not 0 <= before < _HEAD:
+      raise Rejected('unreadable', 'its pixels are not behind its header')
+    shape = header['dim'][1 : dimensions + 1].tolist()
+    needed = int(before) + _claim(shape, int(header['datatype']))
+    there = 0  # only as far as needed: it may inflate without end
+    while there <= needed and (chunk := file.read(_CHUNK)):
+      there += len(chunk)
+  _check_size(needed, there)
 
 
 def _check_metaimage(path: pathlib.Path) -> None:
@@ -125,25 +137,57 @@ def _check_metaimage(path: pathlib.Path) -> None:
   end = last.end() if last else 0
   header = dict(_META.findall(text[:end]))
   shape = header.get(b'DimSize', b'').split()
-  if not shape or not all(steps.isdigit() for steps in shape):
+  digits = all(steps.isdigit() and len(steps) < 20 for steps in shape)
+  if not digits or header.get(b'NDims') not in (b'2', b'3', b'4'):
     raise Rejected('unreadable', 'no MetaImage header')
+  if int(header[b'NDims']) != len(shape):
+    raise Rejected('unreadable', 'no MetaImage header')
+  if header.get(b'ElementNumberOfChannels', b'1') != b'1':
+    raise Rejected('bad_geometry', 'neither a grey picture nor a stack of them')
   name = header[b'ElementDataFile'].decode('utf-8', 'replace')
-  if name.startswith('LIST') or set(name) & set('/\\%'):
+  beside = not (name.startswith('LIST') or set(name) & set('/\\%'))
+  pixels = path if name == 'LOCAL' or not beside else path.with_name(name)
+  # a link may have any name
+  if not beside or pixels.resolve().parent != path.resolve().parent:
     detail = 'its header names no single file beside it for the pixels'
     raise Rejected('outside_input', detail)
-  if name == 'LOCAL':
-    size = path.stat().st_size - end
-  else:
-    size = path.with_name(name).stat().st_size
-  packed = header.get(b'CompressedData', b'').lower() == b'true'
-  _check_size(shape, 1, _LIMIT if packed else size)
+  start = end if pixels is path else 0
+  there = pixels.stat().st_size - start
+  needed = _claim(map(int, shape), header.get(b'ElementType'))
+  if header.get(b'CompressedData', b'').lower() == b'true':
+    # without its size, or of another, SimpleITK makes pixels up
+    told = header.get(b'CompressedDataSize') == str(there).encode()
+    there = _inflated(pixels, start, needed) if told else 0
+  _check_size(needed, there)
 
 
-def _check_size(shape: Iterable, depth: int, there: int) -> None:
-  needed = depth * math.prod(int(steps) for steps in shape)
-  if needed > _LIMIT:
-    detail = f'{needed / 1e9:.0f} GB of pixels claimed, the limit is 4 GB'
-    raise Rejected('too_large', detail)
+def _inflated(path: pathlib.Path, start: int, most: int) -> int:
+  """Return how many bytes a zlib stream holds; counting stops above `most`."""
+  stream, size = zlib.decompressobj(), 0
+  with path.open('rb') as file:
+    file.seek(start)
+    while size <= most and (
+      chunk := stream.unconsumed_tail or file.read(_CHUNK)
+    ):
+      size += len(stream.decompress(chunk, _CHUNK))
+  return size
+
+
+def _claim(shape: Iterable[int], kind: object) -> int:
+  """Return how many bytes the pixels need.
+
+  Raises:
+    Rejected: `bad_geometry` or `too_large`.
+  """
+  width, height, *count = (*shape, 1)
+  if kind not in _DEPTHS or min(width, height, *count) < 1:
+    raise Rejected('bad_geometry', 'no picture of numbers, or one of no size')
+  if why := limits.excess(math.prod(count), height, width, _DEPTHS[kind]):
+    raise Rejected('too_large', why)
+  return math.prod((width, height, *count, _DEPTHS[kind]))
+
+
+def _check_size(needed: int, there: int) -> None:
   if there < needed:
     raise Rejected('truncated', 'a file of it ends before its pixels do')
 

@@ -12,7 +12,8 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from echogan_jax.command import BadInput
-from echogan_jax.data import annotation, manifest
+from echogan_jax.data import annotation, limits, manifest
+from echogan_jax.data.reject import Rejected
 from echogan_jax.data.sector import Sector, crop_mask, resize
 from echogan_jax.data.select import SPLITS
 from echogan_jax.evaluation import truth
@@ -184,7 +185,7 @@ def _of_clip(source: Source, rows: list[manifest.Row]) -> Iterator[Case]:
     float(first['mm_per_pixel_x']) * int(first['width']) / size
   )
   for number, row in enumerate(rows):
-    frame = np.asarray(Image.open(source.data / row['path']))
+    frame = _picture(source.data, row['path'])
     yield Case(
       row=row,
       input=resize(frame[None], size)[0],
@@ -197,12 +198,26 @@ def _of_clip(source: Source, rows: list[manifest.Row]) -> Iterator[Case]:
     )
 
 
+def _picture(data: pathlib.Path, name: str) -> Frame:
+  """Return a square grey picture of a data set."""
+  path = limits.within(data, name)
+  try:
+    with limits.picture(path, 'PNG') as file:
+      if file.mode != 'L' or file.width != file.height:
+        raise ValueError(f'{file.width}x{file.height}, mode {file.mode}')
+      return np.asarray(file)
+  except (OSError, SyntaxError, ValueError, Rejected) as error:
+    raise BadInput(
+      f'{path} is no frame of a data set ({error}): ingest again'
+    ) from error
+
+
 def _beside(source: Source, row: manifest.Row, kind: str) -> Frame | None:
   """Return an annotation that `ingest` wrote under the frame's own name."""
-  path = source.data / annotation.beside(row['path'], kind)
-  if not path.exists():
+  name = annotation.beside(row['path'], kind)
+  if not (source.data / name).exists():
     return None
-  picture = np.asarray(Image.open(path))
+  picture = _picture(source.data, name)
   if kind == 'target':
     return resize(picture[None], source.size)[0]
   if (picture == UNDRAWN).all():

@@ -1,24 +1,23 @@
 """What `phantom` knows of a whole clip, in the grid of the network's frames."""
 
+import functools
 import json
+import math
 import pathlib
-import zipfile
-import zlib
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from echogan_jax.command import BadInput
-from echogan_jax.data import annotation
+from echogan_jax.data import annotation, limits
 from echogan_jax.data.sector import Sector, crop, crop_mask
 
 Frames = UInt8[np.ndarray, 'time size size']
 
 _ARRAYS = ('degraded', 'clean', 'mask', 'displacement', 'mm_per_pixel')
 _ARRAYS += ('frame_time',)
-_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError)
-_DAMAGE += (zipfile.BadZipFile, zlib.error)
+_NOTES = 1 << 20  # bytes of what is told of a patient
 
 
 class Truth(NamedTuple):
@@ -46,14 +45,19 @@ class Truth(NamedTuple):
 def findings(path: pathlib.Path) -> dict[str, bool]:
   """Return what the patient of a clip has; empty where the file is silent."""
   try:
-    with np.load(path, allow_pickle=False) as file:
-      numbers = json.loads(str(file['anatomy']))
-      return {
-        'effusion': numbers['effusion_mm'] > 0,
-        'thrombus': numbers['thrombus_mm'] > 0,
-        'lvh': bool(file['lvh']),
-      }
-  except _DAMAGE:  # no phantom's: `annotation.read` says if it is damaged
+    told = limits.arrays(path, ('anatomy', 'lvh'), most=_NOTES)
+    numbers = json.loads(str(told['anatomy']))
+    return {
+      'effusion': numbers['effusion_mm'] > 0,
+      'thrombus': numbers['thrombus_mm'] > 0,
+      'lvh': bool(told['lvh']),
+    }
+  except (
+    ValueError,
+    KeyError,
+    TypeError,
+    RecursionError,
+  ):  # no phantom's: `annotation.read` says if it is damaged
     return {}
 
 
@@ -64,11 +68,16 @@ def read(path: pathlib.Path, place: Sector, size: int) -> Truth | None:
     BadInput: it is damaged, or does not fit the clip.
   """
   try:
-    with np.load(path, allow_pickle=False) as file:
-      if not set(_ARRAYS) <= set(file):
-        return None
-      degraded, clean, mask, moved, mm, time = (file[n] for n in _ARRAYS)
-  except _DAMAGE as error:
+    check = functools.partial(_check, place)
+    found = limits.arrays(path, _ARRAYS, whole=True, check=check)
+    if not found:
+      return None
+    degraded, clean, mask, moved, mm, time = (found[n] for n in _ARRAYS)
+    if len({len(degraded), len(clean), len(mask), len(moved)}) > 1:
+      raise ValueError('its arrays differ in length')
+    if not 0 < mm < math.inf or not 0 < time < math.inf:
+      raise ValueError('a pixel or a frame of no size')
+  except ValueError as error:
     raise BadInput(f'{path}: {error}; write the phantom again') from error
   scale, count = size / place.box[2], len(mask)
   drawn = annotation.gather(
@@ -89,3 +98,20 @@ def read(path: pathlib.Path, place: Sector, size: int) -> Truth | None:
     mm=float(mm) / scale,
     frame_time=float(time),
   )
+
+
+def _check(
+  place: Sector, name: str, dtype: np.dtype, shape: tuple[int, ...]
+) -> None:
+  """Raise ValueError unless an array is one of a clip of this size."""
+  moved = name == 'displacement'
+  needed = (place.height, place.width) + (2,) * moved
+  fits = len(shape) == 1 + len(needed) and shape[1:] == needed
+  if name in ('mm_per_pixel', 'frame_time'):
+    fits = shape == ()
+  elif not moved and dtype != np.uint8:
+    fits = False
+  if not fits or dtype.kind not in 'uif':
+    raise ValueError(
+      f'{name} is {dtype} {list(shape)}: they do not fit the clip'
+    )

@@ -1,14 +1,20 @@
 """Pictures and clips as data URIs, cut and laid out for the page."""
 
 import base64
+import contextlib
 import io
+import itertools
 import pathlib
+import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageSequence
 
 from echogan_jax.command import BadInput
+from echogan_jax.data import limits
+from echogan_jax.data.reject import Rejected
 from echogan_jax.page.records import Evaluation
 from echogan_jax.page.words import number
 
@@ -16,6 +22,7 @@ BUDGET = 5_000_000  # bytes of clips on a page; the rest is named only
 _COLUMNS = ('input', 'enhanced', 'truth')
 _TALLEST = 16_000  # pixels that every browser can decode
 _MOST = 6  # cases of a kind
+_STEP = re.compile(r'step_\d{1,18}')
 _DELAY = 100  # ms, of a clip that does not say
 _KINDS = {'worst': 'Worst', 'best': 'Best', 'typical': 'Typical'}
 
@@ -36,8 +43,14 @@ def uri(content: bytes, kind: str) -> str:
 
 
 def embed(path: pathlib.Path) -> str:
-  """Return a PNG or GIF file as a data URI."""
-  return uri(path.read_bytes(), path.suffix.removeprefix('.'))
+  """Return a PNG or GIF file as a data URI.
+
+  Raises:
+    BadInput: it is something else: a page is shared, and a file's name may be
+      a link to anything.
+  """
+  with _open(path):
+    return uri(path.read_bytes(), path.suffix.removeprefix('.'))
 
 
 def cases(found: Evaluation) -> list[dict[str, Any]]:
@@ -94,6 +107,8 @@ def enhanced(workdir: pathlib.Path) -> list[tuple[str, str]]:
   """Return name and data URI of clips that `enhance` wrote; '' if too large."""
   made, left = [], BUDGET
   for path in sorted(workdir.glob('enhanced/*.gif')):
+    if _within(workdir, f'enhanced/{path.name}') is None:
+      continue
     fits = path.stat().st_size * 4 / 3 <= left
     source = embed(path) if fits else ''
     left -= len(source)
@@ -106,29 +121,34 @@ def samples(workdir: pathlib.Path) -> list[tuple[int, str]]:
   found = {
     int(path.stem.removeprefix('step_')): path
     for path in (workdir / 'samples').glob('step_*.png')
+    if _STEP.fullmatch(path.stem) and _within(workdir, f'samples/{path.name}')
   }
   return [(step, embed(found[step])) for step in sorted(found)]
 
 
 def _within(folder: pathlib.Path, name: str) -> pathlib.Path | None:
-  """Return a file of the evaluation; nothing outside its folder is read."""
-  path = (folder / name).resolve()
-  inside = path.is_relative_to(folder.resolve())
-  return path if inside and path.is_file() else None
-
-
-def _open(path: pathlib.Path) -> Image.Image:
+  """Return a file of a folder; nothing outside it is read, nor what is none."""
   try:
-    picture = Image.open(path)
-    picture.load()
-  except (OSError, SyntaxError, ValueError) as error:
+    path = limits.within(folder, name)
+  except BadInput:
+    return None
+  return path if path.is_file() else None
+
+
+@contextlib.contextmanager
+def _open(path: pathlib.Path) -> Iterator[Image.Image]:
+  try:
+    with limits.picture(path, 'PNG', 'GIF') as picture:
+      picture.load()
+      yield picture
+  except (OSError, SyntaxError, ValueError, Rejected) as error:
     raise BadInput(f'{path} is damaged: evaluate again') from error
-  return picture
 
 
 def _cut(path: pathlib.Path, columns: Any) -> list[tuple[str, str]]:
   """Cut a strip of squares into labelled pictures."""
-  strip = np.asarray(_open(path))
+  with _open(path) as picture:
+    strip = np.asarray(picture)
   count = max(1, strip.shape[1] // strip.shape[0])
   parts = np.split(strip[:, : count * strip.shape[0]], count, axis=1)
   return [
@@ -137,18 +157,18 @@ def _cut(path: pathlib.Path, columns: Any) -> list[tuple[str, str]]:
 
 
 def _film(path: pathlib.Path) -> Film:
-  clip = _open(path)
-  most = max(1, _TALLEST // clip.height)
   frames, delays = [], []
-  for frame in ImageSequence.Iterator(clip):
-    delays.append(frame.info.get('duration') or _DELAY)
-    frames.append(np.asarray(frame.convert('RGB')))
-  sheet = np.concatenate(frames[:most])
+  with _open(path) as clip:
+    most = max(1, _TALLEST // clip.height)
+    for frame in itertools.islice(ImageSequence.Iterator(clip), most):
+      delays.append(frame.info.get('duration') or _DELAY)
+      frames.append(np.asarray(frame.convert('RGB')))
+  sheet = np.concatenate(frames)
   if np.ptp(sheet, axis=-1).max() == 0:  # grey: a third of the size
     sheet = sheet[..., 0]
   height, width = frames[0].shape[:2]
-  count = min(len(frames), most)
-  return Film(_png(sheet), count, width, height, round(np.mean(delays)))
+  delay = round(np.mean(delays))
+  return Film(_png(sheet), len(frames), width, height, delay)
 
 
 def _png(pixels: np.ndarray) -> str:

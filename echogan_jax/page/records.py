@@ -11,8 +11,12 @@ import numpy as np
 from jaxtyping import Float
 
 from echogan_jax.command import BadInput
+from echogan_jax.data import limits
 
 Rows = list[dict[str, str]]
+
+_DAMAGE = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
+_DAMAGE += (RecursionError, csv.Error)
 
 
 class Interval(NamedTuple):
@@ -82,7 +86,7 @@ def evaluation(path: pathlib.Path) -> Evaluation:
   found = _json(path)
   try:
     return _evaluation(found, path.parent)
-  except (AttributeError, KeyError, TypeError, ValueError) as error:
+  except _DAMAGE as error:
     raise BadInput(f'{path} is damaged: evaluate again') from error
 
 
@@ -103,7 +107,7 @@ def hallucination(path: pathlib.Path) -> Hallucination:
       {k: _interval(v, 'mean') for k, v in found.get('slopes', {}).items()},
       float(found['truth']) if 'truth' in found else None,
     )
-  except (AttributeError, KeyError, TypeError, ValueError) as error:
+  except _DAMAGE as error:
     raise BadInput(f'{path} is damaged: run the sweep again') from error
 
 
@@ -170,8 +174,14 @@ def _listed(found: Mapping[str, Any]) -> dict[str, Any]:
     name: [str(column) for column in found.get(name, [])]
     for name in ('columns', 'map_columns')
   }
-  values = _numbers(found.get('values', {}))
-  return {**found, **columns, 'file': str(found['file']), 'values': values}
+  numbers = {
+    'values': _numbers(found.get('values', {})),
+    'lv_area_cm2': {
+      what: [float(area) for area in areas]
+      for what, areas in found.get('lv_area_cm2', {}).items()
+    },
+  }
+  return {**found, **columns, 'file': str(found['file']), **numbers}
 
 
 def _interval(found: Mapping[str, Any], value: str) -> Interval:
@@ -186,18 +196,30 @@ def _numbers(found: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _float(text: str | None) -> float:
-  return float(text) if text else math.nan
+  try:
+    return float(text or 'nan')
+  except (TypeError, ValueError):  # a word, or more cells than columns
+    return math.nan
 
 
 def _rows(path: pathlib.Path) -> Rows:
   if not path.exists():
     return []
+  limits.regular(path, limits.TABLE)
   with path.open(newline='', encoding='utf-8') as file:
     return list(csv.DictReader(file))
 
 
+def writable(found: Any) -> Any:
+  """Return what JSON held without the half characters that it can spell."""
+  return json.loads(
+    json.dumps(found, ensure_ascii=False).encode(errors='replace')
+  )
+
+
 def _json(path: pathlib.Path) -> Any:
+  limits.regular(path, limits.TABLE)
   try:
-    return json.loads(path.read_text(encoding='utf-8'))
-  except ValueError as error:
+    return writable(json.loads(path.read_text(encoding='utf-8')))
+  except (ValueError, RecursionError) as error:
     raise BadInput(f'{path} is damaged: evaluate again') from error

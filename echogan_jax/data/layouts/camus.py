@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from echogan_jax.command import BadInput
-from echogan_jax.data import volumes
+from echogan_jax.data import limits, volumes
 from echogan_jax.data.clip import Clip
 from echogan_jax.data.item import Item
 from echogan_jax.data.reject import Rejected
@@ -142,7 +142,7 @@ def _splits(folder: Path) -> dict[str, str]:
 
 def _text(path: Path) -> str:
   try:
-    return path.read_text(encoding='utf-8')
+    return limits.regular(path, limits.TABLE).read_text(encoding='utf-8')
   except (OSError, UnicodeDecodeError) as error:
     raise BadInput(f'{path} is not readable as text: restore it') from error
 

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from echogan_jax.command import BadInput
-from echogan_jax.data import volumes
+from echogan_jax.data import limits, volumes
 from echogan_jax.data.clip import Clip
 from echogan_jax.data.item import Item
 from echogan_jax.data.reject import Rejected
@@ -131,7 +130,7 @@ def _read(path: Path) -> tuple[Frames, volumes.Size | None]:
   if path.suffix == '.mha':
     return volumes.read(path)
   try:
-    with Image.open(path) as file:
+    with limits.picture(path, 'PNG') as file:
       if file.mode.startswith(('I', 'F')):
         raise Rejected('bad_geometry', 'more than 8 bits a pixel')
       return np.asarray(file.convert('L'))[None], None
@@ -140,8 +139,6 @@ def _read(path: Path) -> tuple[Frames, volumes.Size | None]:
     raise Rejected('unreadable', detail) from error
   except (OSError, ValueError, SyntaxError) as error:
     raise Rejected('corrupt_pixels', 'a frame cannot be decoded') from error
-  except Image.DecompressionBombError as error:
-    raise Rejected('too_large', 'a frame of too many pixels') from error
 
 
 def drawn(folder: Path, item: Item, clip: Clip) -> Frames | None:

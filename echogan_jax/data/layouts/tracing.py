@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32, UInt8
 from PIL import Image, ImageDraw
 
 from echogan_jax.command import BadInput
-from echogan_jax.data import video
+from echogan_jax.data import limits, video
 from echogan_jax.data.clip import Clip
 from echogan_jax.data.item import Item
 from echogan_jax.data.reject import Rejected
@@ -57,6 +57,7 @@ def _cells(
   path: pathlib.Path, columns: tuple[str, ...], maybe: tuple[str, ...] = ()
 ) -> Iterator[tuple[int, list[str]]]:
   """Yield the number of each line and its cells in the columns' order."""
+  limits.regular(path, limits.TABLE)
   try:
     with path.open(encoding='utf-8-sig', newline='') as file:
       table = csv.reader(file)
@@ -75,7 +76,7 @@ def _cells(
     ) from error
   except (UnicodeDecodeError, csv.Error) as error:
     raise BadInput(
-      f'{path} is no table in CSV: fetch it again ({error})'
+      f'{path} is no table in CSV: get it anew ({error})'
     ) from error
 
 
@@ -140,8 +141,6 @@ def decode(path: pathlib.Path) -> Clip:
     raise
   except OSError as error:
     raise Rejected('unreadable', 'it cannot be opened') from error
-  except (Image.DecompressionBombError, MemoryError) as error:
-    raise Rejected('too_large', 'more pixels than can be held') from error
   except _DAMAGE as error:
     if isinstance(error.__cause__, ImportError):  # of no file in particular
       raise

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from echogan_jax.command import BadInput
+from echogan_jax.data import limits
 from echogan_jax.data.clip import Clip
 from echogan_jax.data.item import Item
 from echogan_jax.data.layouts import tracing
@@ -95,6 +96,7 @@ def _labels(
 
 def _load(table: pathlib.Path) -> Iterator[tuple[re.Match, dict]]:
   """Yield the parts of a picture's name and its labels."""
+  limits.regular(table, limits.TABLE)
   try:
     found = json.loads(table.read_bytes())
     for key, entry in found.items():
