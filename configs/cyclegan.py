@@ -172,6 +172,7 @@ def get_config() -> ConfigDict:
           'judge': 0.01,
           'correlation': 0.0,
           'deviation': 0.02,
+          'after': 1000,  # steps; only nonfinite counts before
         },
         # go on in a workdir that was trained with other values
         'accept_difference': False,

@@ -28,11 +28,14 @@ def main(argv: Sequence[str]) -> None:
   if {'--help', '-h', '--helpfull'} & set(argv):
     print(__doc__)
     return
-  config, workdir = _parse(argv)
   with Interrupt() as interrupt:
     try:
-      _run(config, workdir, interrupt)
+      _run(*_parse(argv), interrupt)
     except Stopped:
+      print(GO_ON)
+    except Exception:  # an import that is interrupted fails in its own way
+      if not interrupt.leaving:
+        raise
       print(GO_ON)
 
 

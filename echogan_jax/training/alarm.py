@@ -30,6 +30,7 @@ class Alarms(NamedTuple):
     correlation: enhanced images that correlate less with their input are
       inverted or unrelated.
     deviation: enhanced images with less spread (of [-1, 1]) are flat.
+    after: before this step a network may be anything; only `nonfinite` counts.
   """
 
   nonfinite: str
@@ -38,6 +39,7 @@ class Alarms(NamedTuple):
   judge: float
   correlation: float
   deviation: float
+  after: int
 
 
 def create(config: Mapping[str, Any], objective: str) -> Alarms:
@@ -83,7 +85,7 @@ def raised(
     'inverted output': ('inversion', 'watch/correlation', 'correlation'),
     'dead output': ('inversion', 'watch/deviation', 'deviation'),
   }
-  if len(recent) < PATIENCE:
+  if len(recent) < PATIENCE or recent[0]['step'] < alarms.after:
     return {}
   return {
     name: kind

@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
 from echogan_jax.command import BadInput
-from echogan_jax.training import hosts, note
+from echogan_jax.training import hosts, note, parallel
 from echogan_jax.training.state import TrainState
 
 _ITEMS = ('state', 'ema', 'note')
@@ -64,6 +64,7 @@ def save(manager: ocp.CheckpointManager, state: TrainState) -> None:
   step = int(state.step)
   if step == manager.latest_step():
     return
+  state = parallel.shared(state)
   parts = {'state': state.replace(ema={}), 'ema': state.ema}
   items = ocp.args.Composite(
     **{name: ocp.args.StandardSave(part) for name, part in parts.items()},

@@ -32,6 +32,7 @@ class Interrupt:
 
   def __init__(self, *, many: bool = False):
     self._many, self._came, self._held = many, False, many
+    self.leaving = False  # whether `Stopped` is on its way
 
   def came(self, step: int) -> bool:
     """Return whether to end after this step; ask once for each."""
@@ -58,15 +59,17 @@ class Interrupt:
 
   def _notice(self, number: int, frame: Any) -> None:
     del frame
-    self._came = True
     around = getattr(self._before[number], '__self__', None)
-    if isinstance(around, Interrupt):
-      around._came = True
+    told = [self, around] if isinstance(around, Interrupt) else [self]
+    for each in told:
+      each._came = True
     if self._many:
       os.kill(os.getpid(), signal.SIGTERM)
     elif not self._held:
       for child in multiprocessing.active_children():
         child.terminate()  # or leaving waits for the work they have queued
+      for each in told:
+        each.leaving = True
       raise Stopped
     # a second one gets through, should the step never end
     signal.signal(number, self._before[number])

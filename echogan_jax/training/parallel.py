@@ -115,6 +115,13 @@ def place(
   return jax.tree.map(put, state)
 
 
+def shared(state: PyTree) -> PyTree:
+  """Return a state as one that all processes hold together, to be saved."""
+  if jax.tree.leaves(state)[0].is_fully_addressable and share()[1] > 1:
+    return place(state, 'pmap')  # which returns each process its own copy
+  return state
+
+
 def _replicated(devices: Sequence[jax.Device]) -> NamedSharding:
   mesh = Mesh(np.array(devices), ('batch',), axis_types=(AxisType.Auto,))
   return NamedSharding(mesh, PartitionSpec())

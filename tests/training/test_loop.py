@@ -266,6 +266,7 @@ ALARMS = alarm.create(cyclegan.get_config().train.alarms.to_dict(), 'lsgan')
 
 def line(**changes):
   return {
+    'step': 1000,
     'loss/judge_low': 0.2,
     'loss/judge_high': 0.2,
     'watch/correlation': 0.9,
@@ -287,6 +288,7 @@ def test_alarms_need_five_bad_steps_in_a_row(key, value, name):
   assert list(alarm.raised(bad, ALARMS)) == [name]
   assert not alarm.raised(bad[:4], ALARMS)
   assert not alarm.raised([*bad[:4], line()], ALARMS)
+  assert not alarm.raised([bad[0] | {'step': 999}, *bad[1:]], ALARMS)
   one_sided = [
     {k: v for k, v in values.items() if 'low' not in k} for values in bad
   ]

@@ -1,0 +1,157 @@
+"""Whole programs, killed and told to stop at any moment, end in the same bits."""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from echogan_jax import ingest
+
+ROOT = pathlib.Path(__file__).parents[1]
+STEPS, EVALUATED = 60, 20
+FLAGS = (
+  f'--config.train.num_steps={STEPS}',
+  '--config.train.log_every=4',
+  '--config.checkpoint.every=3',
+  f'--config.eval.every={EVALUATED}',
+  '--config.eval.perceptual=0',
+)
+# what is sent, and when: while it starts, steps, saves or evaluates
+MOMENTS = (
+  *[(signal.SIGKILL, when) for when in ('steps', 'save', 'evaluation')] * 2,
+  (signal.SIGTERM, 'start'),
+  (signal.SIGKILL, 'start'),
+  (signal.SIGTERM, 'steps'),
+  (signal.SIGINT, 'evaluation'),
+  (signal.SIGKILL, 'save'),
+)
+NICE = 30  # seconds that a polite end may take
+
+
+@pytest.fixture(scope='module')
+def data(phantom, tmp_path_factory):
+  """Ingest with patients to validate on."""
+  folder = tmp_path_factory.mktemp('endurance') / 'data'
+  flags = [f'--input={phantom}', f'--output={folder}', '--size=32']
+  ingest.main([*flags, '--workers=1', '--validation=0.3'])
+  return folder
+
+
+def start(data, workdir, *flags, devices=8):
+  """Start training as a person does."""
+  words = [f'--workdir={workdir}', f'--config.data.dir={data}', *FLAGS, *flags]
+  many = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count='
+  return subprocess.Popen(
+    [sys.executable, '-m', 'echogan_jax.main']
+    + ['--config=tests/shrunk.py', *words],
+    cwd=ROOT,
+    env=os.environ
+    | {'PYTHONPATH': f'{ROOT / "tests"}', 'XLA_FLAGS': f'{many}{devices}'},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def ended(process, status=0):
+  """Wait for a program's end; return what it said."""
+  said, problems = process.communicate(timeout=300)
+  assert process.returncode == status, problems[-2000:]
+  return said
+
+
+def outcome(workdir):
+  """Return what must be the same: hashes of all state, and the log's bytes."""
+  last = workdir / 'checkpoints' / str(STEPS)
+  note = json.loads((last / 'note' / 'metadata').read_text())
+  hashes = {name: note[name]['sha256'] for name in ('state', 'ema')}
+  return hashes, (workdir / 'metrics.jsonl').read_bytes()
+
+
+def lines(workdir):
+  path = workdir / 'metrics.jsonl'
+  found = path.read_bytes().splitlines() if path.exists() else []
+  return [json.loads(line) for line in found if line.endswith(b'}')]
+
+
+def reached(workdir, when, since):
+  """Return whether a run is at such a moment."""
+  found = lines(workdir)
+  if when == 'save':
+    return any((workdir / 'checkpoints').glob('*.orbax-checkpoint-tmp*'))
+  if when == 'evaluation':
+    due = found and found[-1]['step'] % EVALUATED == 0
+    return due and not any(key.startswith('eval/') for key in found[-1])
+  return len(found) > since
+
+
+def disturb(process, workdir, number, when, chance):
+  """Send a signal at a moment; return whether it came before the end."""
+  since, begun = len(lines(workdir)), time.monotonic()
+  wait = chance.uniform(2, 12) if when == 'start' else chance.uniform(0, 0.3)
+  while process.poll() is None:
+    if when == 'start' and time.monotonic() > begun + wait:
+      break
+    if when != 'start' and reached(workdir, when, since):
+      time.sleep(0 if when == 'save' else wait)
+      break
+    time.sleep(0.001)
+  if process.poll() is not None:
+    return False
+  process.send_signal(number)
+  sent = time.monotonic()
+  if number == signal.SIGKILL:
+    process.wait()
+    return process.returncode == -number
+  said = ended(process)
+  assert time.monotonic() - sent < NICE
+  assert 'the same command goes on' in said or (workdir / 'finished').exists()
+  return True
+
+
+@pytest.fixture(scope='module')
+def whole(data, tmp_path_factory):
+  """Train without a stop."""
+  workdir = tmp_path_factory.mktemp('whole') / 'run'
+  assert f'at step {STEPS}' in ended(start(data, workdir))
+  assert (workdir / 'finished').exists()
+  return workdir
+
+
+def survive(data, workdir, moments, seed, *flags):
+  """Run to the end through all disturbances; return how many there were."""
+  chance, came = random.Random(seed), 0
+  for number, when in moments:
+    process = start(data, workdir, *flags)
+    came += disturb(process, workdir, number, when, chance)
+    if (workdir / 'finished').exists():
+      break
+  ended(start(data, workdir, *flags))
+  assert not list((workdir / 'checkpoints').glob('*tmp*'))
+  return came
+
+
+def test_twenty_steps_and_more_are_the_same_in_another_process(
+  whole, data, tmp_path
+):
+  ended(start(data, tmp_path))
+  assert outcome(tmp_path) == outcome(whole)
+  steps = [line['step'] for line in lines(whole)]
+  assert steps == sorted({*range(4, STEPS + 1, 4), *range(20, STEPS + 1, 20)})
+  evaluated = [
+    line['step']
+    for line in lines(whole)
+    if any(key.startswith('eval/') for key in line)
+  ]
+  assert evaluated == list(range(EVALUATED, STEPS + 1, EVALUATED))
+
+
+def test_no_kill_and_no_signal_changes_a_bit(whole, data, tmp_path):
+  assert survive(data, tmp_path, MOMENTS, seed=0) >= 8
+  assert outcome(tmp_path) == outcome(whole)
