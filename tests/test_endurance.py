@@ -1,10 +1,12 @@
-"""Whole programs, killed and told to stop at any moment, end in the same bits."""
+"""Whole programs, killed or told to stop, end in the same bits."""
 
 import json
 import os
 import pathlib
 import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -155,3 +157,59 @@ def test_twenty_steps_and_more_are_the_same_in_another_process(
 def test_no_kill_and_no_signal_changes_a_bit(whole, data, tmp_path):
   assert survive(data, tmp_path, MOMENTS, seed=0) >= 8
   assert outcome(tmp_path) == outcome(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('mode', ['single', 'pmap', 'sharded'])
+def test_fifty_kills_in_every_mode(mode, data, tmp_path):
+  flags = [f'--config.parallel.mode={mode}', '--config.data.batch_size=8']
+  whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+  ended(start(data, whole, *flags))
+  kills = [m for m in MOMENTS if m[0] == signal.SIGKILL and m[1] != 'start']
+  came = 0
+  while came < 50:  # as many runs as it takes: a short one ends early
+    shutil.rmtree(parts, ignore_errors=True)
+    came += survive(data, parts, kills * 8, came, *flags)
+    assert outcome(parts) == outcome(whole)
+
+
+def pair(data, workdir, *flags):
+  """Start two processes that find each other on this machine."""
+  with socket.socket() as free:
+    free.bind(('127.0.0.1', 0))
+    place = f'127.0.0.1:{free.getsockname()[1]}'
+  flags = [*flags, f'--config.parallel.coordinator={place}']
+  flags += ['--config.parallel.processes=2', '--config.data.batch_size=2']
+  return [
+    start(data, workdir, *flags, f'--config.parallel.process={i}', devices=1)
+    for i in range(2)
+  ]
+
+
+@pytest.mark.parametrize(
+  'mode', ['sharded', pytest.param('pmap', marks=pytest.mark.slow)]
+)
+def test_two_processes_end_in_the_bits_of_one(mode, data, tmp_path):
+  mode = f'--config.parallel.mode={mode}'
+  one, two = tmp_path / 'one', tmp_path / 'two'
+  ended(start(data, one, mode, '--config.data.batch_size=2', devices=2))
+  for process in pair(data, two, mode):
+    ended(process)
+  assert outcome(one) == outcome(two)
+  assert (one / 'samples').is_dir() and (two / 'finished').exists()
+
+
+def test_one_that_is_told_stops_both_and_any_mode_goes_on(data, tmp_path):
+  first, second = pair(data, tmp_path, '--config.parallel.mode=sharded')
+  while len(lines(tmp_path)) < 2:
+    assert first.poll() is None and second.poll() is None
+    time.sleep(0.01)
+  second.send_signal(signal.SIGTERM)
+  sent = time.monotonic()
+  for process in (first, second):
+    assert 'the same command goes on' in ended(process)
+  assert time.monotonic() - sent < NICE
+  assert not (tmp_path / 'finished').exists()
+  flags = ['--config.parallel.mode=pmap', '--config.data.batch_size=2']
+  ended(start(data, tmp_path, *flags, devices=2))
+  assert (tmp_path / 'checkpoints' / str(STEPS)).is_dir()

@@ -63,9 +63,8 @@ def create(config: Mapping[str, Any], objective: str) -> Alarms:
 
 
 def nonfinite(values: Mapping[str, float]) -> list[str]:
-  """Name the values that are not finite, losses before what follows of them."""
-  bad = [name for name, value in values.items() if not np.isfinite(value)]
-  return sorted(bad, key=lambda name: not name.startswith('loss/'))
+  """Name the values that are not finite."""
+  return [name for name, value in values.items() if not np.isfinite(value)]
 
 
 def raised(

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, PyTree, UInt8
 
 from echogan_jax import image, models
+from echogan_jax.command import BadInput
 from echogan_jax.training import checkpoint, recipe
 
 BATCH = 8  # frames per call; the last is filled up, so one compilation does
@@ -49,10 +50,15 @@ def load(workdir: pathlib.Path, *, step: int | None = None) -> Enhancer:
     BadInput: the folder is no workdir, or has no readable checkpoint.
   """
   config = recipe.read(workdir)
-  made = models.create(config['model'])
-  size = config['data']['size']
-  blank = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
-  like = jax.eval_shape(made.generator.init, jax.random.key(0), blank)
+  try:
+    made = models.create(config['model'])
+    size = config['data']['size']
+    blank = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
+    like = jax.eval_shape(made.generator.init, jax.random.key(0), blank)
+  except (TypeError, LookupError, AttributeError, ValueError) as error:
+    raise BadInput(
+      f'{workdir}/config.json describes no network: {error}'
+    ) from error
   step, ema = checkpoint.load_ema(
     workdir,
     {name: like['params'] for name in made.names},

@@ -143,7 +143,10 @@ class Follower:
   def _not_finite(
     self, step: int, bad: list[str], values: dict[str, float]
   ) -> None:
-    action, what = self._alarms.nonfinite, f'{", ".join(bad)} not finite'
+    # where a loss is not finite, all that follows from it is not either
+    culprits = [name for name in bad if name.startswith('loss/')] or bad
+    action = self._alarms.nonfinite
+    what = f'{", ".join(culprits)} not finite'
     kept = self._noted(step, what, action, values)
     if action == 'stop':
       raise BadInput(

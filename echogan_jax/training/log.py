@@ -15,7 +15,7 @@ import tensorboardX
 from jaxtyping import UInt8
 from PIL import Image
 
-from echogan_jax.data import files
+from echogan_jax.data import files, limits
 
 _FILES = ('metrics.jsonl', 'speed.jsonl', 'alarms.jsonl')
 
@@ -102,9 +102,13 @@ def read(
   if not path.exists():
     return []
   found = []
-  for line in path.read_text(encoding='utf-8').splitlines():
+  text = limits.regular(path).read_text(encoding='utf-8')
+  for line in text.splitlines():
     try:
-      found.append(json.loads(line))
-    except ValueError:
+      values = json.loads(line)
+      if values['step'] > last:
+        continue
+    except (ValueError, TypeError, LookupError, RecursionError):
       break
-  return [line for line in found if line['step'] <= last]
+    found.append(values)
+  return found

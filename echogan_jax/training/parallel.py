@@ -117,7 +117,7 @@ def place(
 
 def shared(state: PyTree) -> PyTree:
   """Return a state as one that all processes hold together, to be saved."""
-  if jax.tree.leaves(state)[0].is_fully_addressable and share()[1] > 1:
+  if share()[1] > 1 and jax.tree.leaves(state)[0].is_fully_addressable:
     return place(state, 'pmap')  # which returns each process its own copy
   return state
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from echogan_jax.command import BadInput
+from echogan_jax.data import limits
 from echogan_jax.data.files import replacing
 
 LAYOUT = 2  # of a workdir; 1 had no checksums
@@ -119,9 +120,12 @@ def read(workdir: pathlib.Path) -> dict[str, Any]:
       f'with python -m echogan_jax.main --workdir={workdir}'
     )
   try:
-    return json.loads(path.read_text())
-  except ValueError as error:
+    found = json.loads(limits.regular(path, limits.TABLE).read_text())
+  except (ValueError, RecursionError) as error:
     raise BadInput(f'{path} is damaged: {error}') from error
+  if not isinstance(found, dict):
+    raise BadInput(f'{path} is damaged: no mapping')
+  return found
 
 
 def sha256(workdir: pathlib.Path) -> str:

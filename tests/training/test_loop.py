@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import signal
 import types
 
@@ -10,13 +11,12 @@ import numpy as np
 import pytest
 import tiny
 
-from configs import cyclegan
 from echogan_jax import losses, models
 from echogan_jax.command import BadInput
-from echogan_jax.data import pipeline
+from echogan_jax.data import files, pipeline
 from echogan_jax.training import (
-  alarm,
   checkpoint,
+  enhancer,
   follow,
   log,
   loop,
@@ -105,23 +105,6 @@ def test_no_moment_of_a_signal_loses_the_step(
   stopped = loop.train(config, tmp_path)
   assert 1 <= stopped < 5
   assert int(saved(tmp_path, config).step) == stopped
-
-
-def test_a_state_that_diverged_is_not_saved(ingested, tmp_path, monkeypatch):
-  original = pipeline.batches
-
-  def poisoned(**flags):
-    for number, batch in enumerate(original(**flags)):
-      if number >= 2:
-        image = batch['low'].image.astype(np.float32) * np.nan
-        batch['low'] = batch['low']._replace(image=image)
-      yield batch
-
-  monkeypatch.setattr(pipeline, 'batches', poisoned)
-  config = tiny.config(ingested, num_steps=9, log_every=100)
-  with pytest.raises(BadInput, match='step 3: loss/.* not finite'):
-    loop.train(config, tmp_path)
-  assert int(saved(tmp_path, config).step) == 2
 
 
 def test_other_data_are_refused(whole, ingested, monkeypatch):
@@ -239,6 +222,68 @@ def test_another_config_is_refused_and_nothing_lost(whole, ingested):
   same(before, saved(workdir, tiny.config(ingested)))
 
 
+def test_a_difference_that_is_accepted_is_kept_for_good(
+  whole, ingested, tmp_path
+):
+  workdir = shutil.copytree(whole[0], tmp_path / 'run')
+  config = tiny.config(ingested, num_steps=6)
+  config.state.learning_rate, config.seed = 1e-4, 3
+  with pytest.raises(BadInput, match='seed=0, not 3 .and 1 more.*accept_diff'):
+    loop.train(config, workdir)
+  config.train.accept_difference = True
+  assert loop.train(config, workdir) == 6
+  found = recipe.read(workdir)
+  was = {'seed': 0, 'state.learning_rate': 2e-4}
+  assert found['changed'] == [{'step': 5, 'was': was}]
+  assert found['seed'] == 3
+  assert loop.train(config, workdir) == 6  # and no difference is left
+  assert recipe.read(workdir)['changed'] == found['changed']
+
+
+@pytest.mark.parametrize(
+  ('key', 'value'),
+  [('model.resnet.features', 3), ('state.pool_size', 4), ('data.size', 40)],
+)
+def test_other_networks_are_refused_whatever_is_accepted(
+  whole, ingested, key, value
+):
+  config = tiny.config(ingested, num_steps=6)
+  config.train.accept_difference = True
+  config.update_from_flattened_dict({key: value})
+  with pytest.raises(BadInput, match=f'{key}=.* not {value}') as caught:
+    loop.train(config, whole[0])
+  assert 'accept_difference' not in str(caught.value)
+
+
+def test_a_loss_with_networks_of_its_own_cannot_join_later(whole, ingested):
+  config = tiny.config(ingested, num_steps=6)
+  config.train.accept_difference = True
+  config.losses.task.weight = 1.0
+  with pytest.raises(BadInput, match='of other networks: its helpers/task'):
+    loop.train(config, whole[0])
+  same(whole[1], saved(whole[0], tiny.config(ingested)))
+
+
+def test_a_workdir_of_the_first_version_is_read_but_not_trained(
+  whole, ingested, tmp_path
+):
+  workdir = shutil.copytree(whole[0], tmp_path / 'run')
+  config = recipe.read(workdir)
+  del config['layout']
+  (workdir / 'config.json').write_text(json.dumps(config))
+  for path in workdir.glob('checkpoints/*/note'):
+    shutil.rmtree(path)
+  with pytest.raises(BadInput, match='another version .*layout 1, not 2'):
+    loop.train(tiny.config(ingested, num_steps=6), workdir)
+  assert enhancer.load(workdir).step == 5
+
+
+def test_two_runs_do_not_share_a_workdir(whole, ingested):
+  with files.alone(whole[0]):
+    with pytest.raises(BadInput, match='another run is writing'):
+      loop.train(tiny.config(ingested, num_steps=6), whole[0])
+
+
 def test_data_that_do_not_fit_leave_no_workdir(tmp_path, ingested):
   config = tiny.config(tmp_path / 'nowhere')
   with pytest.raises(BadInput, match='echogan_jax.ingest'):
@@ -261,49 +306,14 @@ def test_toggles_reach_the_gradient(ingested, tmp_path):
   assert losses.build(config.losses.to_dict()).needs
 
 
-ALARMS = alarm.create(cyclegan.get_config().train.alarms.to_dict(), 'lsgan')
-
-
-def line(**changes):
-  return {
-    'step': 1000,
-    'loss/judge_low': 0.2,
-    'loss/judge_high': 0.2,
-    'watch/correlation': 0.9,
-    'watch/deviation': 0.3,
-  } | changes
-
-
-@pytest.mark.parametrize(
-  ('key', 'value', 'name'),
-  [
-    ('loss/judge_high', 0.001, 'discriminator collapse (high)'),
-    ('loss/judge_low', 0.001, 'discriminator collapse (low)'),
-    ('watch/correlation', -0.2, 'inverted output'),
-    ('watch/deviation', 0.001, 'dead output'),
-  ],
-)
-def test_alarms_need_five_bad_steps_in_a_row(key, value, name):
-  bad = [line(**{key: value})] * 5
-  assert list(alarm.raised(bad, ALARMS)) == [name]
-  assert not alarm.raised(bad[:4], ALARMS)
-  assert not alarm.raised([*bad[:4], line()], ALARMS)
-  assert not alarm.raised([bad[0] | {'step': 999}, *bad[1:]], ALARMS)
-  one_sided = [
-    {k: v for k, v in values.items() if 'low' not in k} for values in bad
-  ]
-  found = list(alarm.raised(one_sided, ALARMS))
-  assert found == ([name] if 'low' not in name else [])
-
-
 def test_the_log_drops_what_a_dead_attempt_wrote(tmp_path):
   first = log.Log(tmp_path, step=0)
   for step in (1, 2, 3):
-    first.scalars(step, line())
+    first.scalars(step, {'loss': 0.5})
   first.close()
   with (tmp_path / 'metrics.jsonl').open('a') as file:
     file.write('{"step": 4, "loss')  # torn by a kill
   second = log.Log(tmp_path, step=2)
-  second.scalars(3, line())
+  second.scalars(3, {'loss': 0.5})
   second.close()
   assert [found['step'] for found in log.read(tmp_path)] == [1, 2, 3]
