@@ -45,7 +45,7 @@ def data(phantom, tmp_path_factory):
   return folder
 
 
-def start(data, workdir, *flags, devices=8):
+def start(data, workdir, *flags, devices=2):
   """Start training as a person does."""
   words = [f'--workdir={workdir}', f'--config.data.dir={data}', *FLAGS, *flags]
   many = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count='
@@ -162,24 +162,42 @@ def test_no_kill_and_no_signal_changes_a_bit(whole, data, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize('mode', ['single', 'pmap', 'sharded'])
 def test_fifty_kills_in_every_mode(mode, data, tmp_path):
-  flags = [f'--config.parallel.mode={mode}', '--config.data.batch_size=8']
+  flags = [f'--config.parallel.mode={mode}', '--config.data.batch_size=2']
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'
   ended(start(data, whole, *flags))
   kills = [m for m in MOMENTS if m[0] == signal.SIGKILL and m[1] != 'start']
   came = 0
-  while came < 50:  # as many runs as it takes: a short one ends early
+  while came < 50:  # as many runs as it takes: one that is lucky ends early
     shutil.rmtree(parts, ignore_errors=True)
-    came += survive(data, parts, kills * 8, came, *flags)
+    came += survive(data, parts, kills * 10, came, *flags)
     assert outcome(parts) == outcome(whole)
 
 
-def pair(data, workdir, *flags):
+@pytest.mark.slow
+def test_a_run_goes_on_in_other_modes_on_other_numbers_of_devices(
+  data, tmp_path
+):
+  for steps, mode, devices in (
+    (20, 'single', 1),
+    (30, 'pmap', 2),
+    (40, 'sharded', 4),
+    (STEPS, 'single', 2),
+  ):
+    flags = [f'--config.parallel.mode={mode}', '--config.data.batch_size=4']
+    flags += [f'--config.train.num_steps={steps}']
+    said = ended(start(data, tmp_path, *flags, devices=devices))
+    assert f'at step {steps}' in said
+  found = [line['step'] for line in lines(tmp_path)]
+  assert found == sorted({*range(4, STEPS + 1, 4)})
+
+
+def both(data, workdir, *flags):
   """Start two processes that find each other on this machine."""
   with socket.socket() as free:
     free.bind(('127.0.0.1', 0))
     place = f'127.0.0.1:{free.getsockname()[1]}'
   flags = [*flags, f'--config.parallel.coordinator={place}']
-  flags += ['--config.parallel.processes=2', '--config.data.batch_size=2']
+  flags += ['--config.parallel.processes=2']
   return [
     start(data, workdir, *flags, f'--config.parallel.process={i}', devices=1)
     for i in range(2)
@@ -190,26 +208,21 @@ def pair(data, workdir, *flags):
   'mode', ['sharded', pytest.param('pmap', marks=pytest.mark.slow)]
 )
 def test_two_processes_end_in_the_bits_of_one(mode, data, tmp_path):
-  mode = f'--config.parallel.mode={mode}'
   one, two = tmp_path / 'one', tmp_path / 'two'
-  ended(start(data, one, mode, '--config.data.batch_size=2', devices=2))
-  for process in pair(data, two, mode):
-    ended(process)
-  assert outcome(one) == outcome(two)
-  assert (one / 'samples').is_dir() and (two / 'finished').exists()
-
-
-def test_one_that_is_told_stops_both_and_any_mode_goes_on(data, tmp_path):
-  first, second = pair(data, tmp_path, '--config.parallel.mode=sharded')
-  while len(lines(tmp_path)) < 2:
-    assert first.poll() is None and second.poll() is None
+  flags = [f'--config.parallel.mode={mode}', '--config.data.batch_size=2']
+  ended(start(data, one, *flags))
+  # told to stop, one of them takes the other along; then they go on
+  pair = both(data, two, *flags)
+  while len(lines(two)) < 2:
+    assert pair[0].poll() is None and pair[1].poll() is None
     time.sleep(0.01)
-  second.send_signal(signal.SIGTERM)
+  pair[1].send_signal(signal.SIGTERM)
   sent = time.monotonic()
-  for process in (first, second):
+  for process in pair:
     assert 'the same command goes on' in ended(process)
   assert time.monotonic() - sent < NICE
-  assert not (tmp_path / 'finished').exists()
-  flags = ['--config.parallel.mode=pmap', '--config.data.batch_size=2']
-  ended(start(data, tmp_path, *flags, devices=2))
-  assert (tmp_path / 'checkpoints' / str(STEPS)).is_dir()
+  assert not (two / 'finished').exists()
+  for process in both(data, two, *flags):
+    ended(process)
+  assert outcome(one) == outcome(two)
+  assert (two / 'finished').exists()

@@ -10,6 +10,7 @@ import logging
 import pathlib
 import shutil
 import sys
+import threading
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -111,11 +112,18 @@ def _hush() -> None:
     logging.getLogger(name).setLevel(logging.CRITICAL)
   sys.excepthook = _but_closed_loops
   sys.unraisablehook = lambda unraisable: None
+  threading.excepthook = _but_disks
 
 
 def _but_closed_loops(kind: type, error: BaseException, trace: Any) -> None:
   if str(error) != 'Event loop is closed':
     sys.__excepthook__(kind, error, trace)
+
+
+def _but_disks(problem: threading.ExceptHookArgs) -> None:
+  # TensorBoard's writer has a thread; the main one says it for both
+  if not isinstance(problem.exc_value, OSError):
+    threading.__excepthook__(problem)
 
 
 def _cause(error: BaseException) -> str:

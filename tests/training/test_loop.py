@@ -20,6 +20,7 @@ from echogan_jax.training import (
   follow,
   log,
   loop,
+  parallel,
   recipe,
   rng,
   state,
@@ -276,6 +277,16 @@ def test_a_workdir_of_the_first_version_is_read_but_not_trained(
   with pytest.raises(BadInput, match='another version .*layout 1, not 2'):
     loop.train(tiny.config(ingested, num_steps=6), workdir)
   assert enhancer.load(workdir).step == 5
+
+
+@pytest.mark.parametrize('mode', parallel.MODES)
+def test_a_state_from_disk_goes_to_any_mode_and_number_of_devices(whole, mode):
+  for count in (1, 2, 8):
+    devices = jax.devices()[:count]
+    placed = parallel.place(whole[1], mode, devices)
+    same(whole[1], placed)
+    used = set() if mode == 'single' else set(devices)
+    assert placed.step.devices() >= used
 
 
 def test_two_runs_do_not_share_a_workdir(whole, ingested):
