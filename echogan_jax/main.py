@@ -10,6 +10,7 @@ import importlib
 import os
 import pathlib
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -42,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
 def _run(config: ConfigDict, workdir: pathlib.Path, interrupt: Interrupt):
   import jax
 
-  from echogan_jax.training import hosts
+  from echogan_jax.training import hosts, recipe
 
   there = config.parallel
   hosts.join(
@@ -50,9 +51,8 @@ def _run(config: ConfigDict, workdir: pathlib.Path, interrupt: Interrupt):
     processes=there.processes,
     process=there.process,
   )
-  first, finished = jax.process_index() == 0, workdir / 'finished'
+  first = jax.process_index() == 0
   if first:
-    finished.unlink(missing_ok=True)
     _run_all(config.before, workdir)
   step, end = _train(config, workdir), config.train.num_steps
   print(f'{workdir}: at step {step} of {end}')
@@ -60,7 +60,7 @@ def _run(config: ConfigDict, workdir: pathlib.Path, interrupt: Interrupt):
     raise Stopped
   if first:
     _run_all(config.after, workdir)
-    finished.touch()  # what a launcher looks for: both ends have status 0
+    recipe.finish(workdir)
   hosts.wait('it is finished')
 
 
@@ -120,5 +120,12 @@ def _train(config: ConfigDict, workdir: pathlib.Path) -> int:
   return loop.train(config, workdir)
 
 
+def _program(argv: Sequence[str]) -> None:
+  main(argv)
+  # all is saved: what comes while Python takes itself apart changes nothing
+  for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, signal.SIG_IGN)
+
+
 if __name__ == '__main__':
-  command.run(main)
+  command.run(_program)

@@ -18,6 +18,7 @@ LAYOUT = 2  # of a workdir; 1 had no checksums
 # what may change when a run goes on: it does not touch the mathematics
 _FREE = ('train', 'checkpoint', 'parallel', 'eval', 'before', 'after')
 _FREE += ('layout', 'changed')
+_FINISHED = 'finished'
 # what makes other networks: their weights cannot go on as these
 _BUILT = ('model.', 'data.size', 'state.pool_size')
 
@@ -80,7 +81,7 @@ def write(
   step: int = 0,
   accepted: Mapping[str, Any] | None = None,
 ) -> None:
-  """Keep the resolved config as `workdir/config.json`.
+  """Keep the resolved config as `workdir/config.json` as a run begins.
 
   Args:
     workdir: of the run.
@@ -93,8 +94,17 @@ def write(
   changed += [{'step': step, 'was': accepted}] if accepted else []
   full = _plain(config) | {'layout': LAYOUT}
   full |= {'changed': changed} if changed else {}
+  (workdir / _FINISHED).unlink(missing_ok=True)
   with replacing(path) as part:
     part.write_text(json.dumps(full, indent=2) + '\n')
+
+
+def finish(workdir: pathlib.Path) -> None:
+  """Mark a run as finished: what a launcher asks for before it goes on.
+
+  A run that was stopped ends with status 0 as well.
+  """
+  (workdir / _FINISHED).touch()
 
 
 def layout(config: Mapping[str, Any]) -> int:
