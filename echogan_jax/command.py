@@ -13,6 +13,7 @@ _DISK = {
   errno.ENOSPC: 'the disk is full: free some space and run it again',
   errno.EDQUOT: 'the quota is used up: free some space and run it again',
   errno.EROFS: 'the folder is read-only: choose another one',
+  errno.EFBIG: 'a file may not grow that large here: see ulimit -f',
   errno.EACCES: 'permission denied: check who owns it',
 }
 
@@ -46,26 +47,30 @@ def _one_line(error: BaseException) -> str:
   return ' '.join(str(error).split()) or type(error).__name__
 
 
-def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
+def run(
+  main: Callable[[Sequence[str]], None],
+  leave: Callable[[int], NoReturn] = sys.exit,
+) -> NoReturn:
   """Run a verb as a program: bad input ends in one line and status 2.
 
   Args:
     main: takes the arguments without the program's name.
+    leave: ends the program with a status.
   """
   try:
     main(sys.argv[1:])
   except BadInput as error:
-    sys.exit(_complain(_one_line(error)))
+    leave(_complain(_one_line(error)))
   except BrokenPipeError:  # the reader of our output left, as `| head` does
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
   except OSError as error:
     if error.errno not in _DISK and not error.filename:
       raise
     where = f'{error.filename}: ' if error.filename else ''
-    sys.exit(_complain(f'{where}{_DISK.get(error.errno, error.strerror)}'))
+    leave(_complain(f'{where}{_DISK.get(error.errno, error.strerror)}'))
   except KeyboardInterrupt:
-    sys.exit(_complain('interrupted', 128 + signal.SIGINT))
-  sys.exit(0)
+    leave(_complain('interrupted', 128 + signal.SIGINT))
+  leave(0)
 
 
 def _complain(line: str, status: int = 2) -> int:

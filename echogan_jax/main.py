@@ -13,6 +13,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -29,18 +30,18 @@ def main(argv: Sequence[str]) -> None:
   if {'--help', '-h', '--helpfull'} & set(argv):
     print(__doc__)
     return
-  with Interrupt() as interrupt:
+  with Interrupt():
     try:
-      _run(*_parse(argv), interrupt)
+      _run(*_parse(argv))
     except Stopped:
       print(GO_ON)
     except Exception:  # an import that is interrupted fails in its own way
-      if not interrupt.leaving:
+      if not Interrupt.leaving:
         raise
       print(GO_ON)
 
 
-def _run(config: ConfigDict, workdir: pathlib.Path, interrupt: Interrupt):
+def _run(config: ConfigDict, workdir: pathlib.Path) -> None:
   import jax
 
   from echogan_jax.training import hosts, recipe
@@ -56,7 +57,7 @@ def _run(config: ConfigDict, workdir: pathlib.Path, interrupt: Interrupt):
     _run_all(config.before, workdir)
   step, end = _train(config, workdir), config.train.num_steps
   print(f'{workdir}: at step {step} of {end}')
-  if step < end or interrupt.came(step):
+  if step < end:
     raise Stopped
   if first:
     _run_all(config.after, workdir)
@@ -127,5 +128,14 @@ def _program(argv: Sequence[str]) -> None:
     signal.signal(number, signal.SIG_IGN)
 
 
+def _leave(status: int) -> NoReturn:
+  jax = sys.modules.get('jax')
+  if status and jax and jax.distributed.is_initialized():
+    # JAX would wait for the others, who wait for this one
+    sys.stderr.flush()
+    os._exit(status)
+  sys.exit(status)
+
+
 if __name__ == '__main__':
-  command.run(_program)
+  command.run(_program, leave=_leave)

@@ -32,6 +32,8 @@ MOMENTS = (
   (signal.SIGTERM, 'steps'),
   (signal.SIGINT, 'evaluation'),
   (signal.SIGKILL, 'save'),
+  (signal.SIGKILL, 'evaluation'),
+  (signal.SIGKILL, 'steps'),
 )
 NICE = 30  # seconds that a polite end may take
 
@@ -127,16 +129,17 @@ def whole(data, tmp_path_factory):
 
 
 def survive(data, workdir, moments, seed, *flags):
-  """Run to the end through all disturbances; return how many there were."""
-  chance, came = random.Random(seed), 0
+  """Run to the end through all disturbances; return how many were kills."""
+  chance, kills = random.Random(seed), 0
   for number, when in moments:
     process = start(data, workdir, *flags)
-    came += disturb(process, workdir, number, when, chance)
+    came = disturb(process, workdir, number, when, chance)
+    kills += came and number == signal.SIGKILL
     if (workdir / 'finished').exists():
       break
   ended(start(data, workdir, *flags))
   assert not list((workdir / 'checkpoints').glob('*tmp*'))
-  return came
+  return kills
 
 
 def test_twenty_steps_and_more_are_the_same_in_another_process(

@@ -10,7 +10,6 @@ import logging
 import pathlib
 import shutil
 import sys
-import threading
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -48,6 +47,8 @@ def opened(
       max_to_keep=keep, enable_async_checkpointing=True
     ),
   )
+  # a saving thread would count beside `Interrupt`, which asks for all
+  manager.reached_preemption = lambda step: False
   try:
     yield manager
     settle(manager)
@@ -112,18 +113,11 @@ def _hush() -> None:
     logging.getLogger(name).setLevel(logging.CRITICAL)
   sys.excepthook = _but_closed_loops
   sys.unraisablehook = lambda unraisable: None
-  threading.excepthook = _but_disks
 
 
 def _but_closed_loops(kind: type, error: BaseException, trace: Any) -> None:
   if str(error) != 'Event loop is closed':
     sys.__excepthook__(kind, error, trace)
-
-
-def _but_disks(problem: threading.ExceptHookArgs) -> None:
-  # TensorBoard's writer has a thread; the main one says it for both
-  if not isinstance(problem.exc_value, OSError):
-    threading.__excepthook__(problem)
 
 
 def _cause(error: BaseException) -> str:
@@ -156,8 +150,10 @@ def restore(
     except BadInput:
       raise
     except Exception as error:  # damage shows as a dozen kinds of exception
-      damaged[step] = error
+      damaged[step], found = error, None
       logging.warning('checkpoint %d is damaged: %s', step, _cause(error))
+    if not hosts.agree(found is not None):
+      damaged.setdefault(step, ValueError('another process cannot read it'))
       continue
     _set_aside(manager, damaged)
     return found['state'].replace(ema=found['ema'])

@@ -22,6 +22,7 @@ from echogan_jax.training.log import Log, read
 _SHOWN = ('loss/cycle', 'loss/adversarial', 'loss/judge_high')
 Picture = UInt8[np.ndarray, 'height width']
 _SNAPSHOTS = 5  # batches kept in a workdir; what follows looks the same
+_SKIPS = 100  # steps left out in a row, after which no step will be good
 
 
 class Follower:
@@ -56,6 +57,8 @@ class Follower:
       self._log = Log(workdir, step=start, due=due)
     before = read(workdir, last=start if due else start - 1)
     self._recent = before[-alarm.PATIENCE :]
+    noted = read(workdir, 'alarms.jsonl', last=start)[-_SKIPS:]
+    self._bad = {line['step'] for line in noted}
     self._bar = tqdm.tqdm(
       total=config.train.num_steps,
       initial=start,
@@ -118,7 +121,7 @@ class Follower:
     return self._logged(step, {k: v for k, v in values.items() if k not in bad})
 
   def _logged(self, step: int, values: dict[str, float]) -> str:
-    before = self._recent[-1:]
+    before = {name for x in self._recent[-1:] for name in x.get('alarms', ())}
     self._recent = [*self._recent, {'step': step, **values}][-alarm.PATIENCE :]
     raised = alarm.raised(self._recent, self._alarms)
     line = values | ({'alarms': list(raised)} if raised else {})
@@ -130,14 +133,12 @@ class Follower:
     self._bar.set_postfix(shown, refresh=False)
     stops = []
     for name, kind in raised.items():
-      action = getattr(self._alarms, kind)
-      if not any(name in line.get('alarms', ()) for line in before):
+      action, kept = getattr(self._alarms, kind), ''
+      if name not in before:
         kept = self._noted(step, name, action, values)
-        stops += [f'{name}{kept}'] if action == 'stop' else []
-      elif action == 'stop':
-        stops.append(name)
-      if stops:
-        stops[-1] += f'; to go on, --config.train.alarms.{kind}=warn'
+      if action == 'stop':
+        advice = f'to go on, --config.train.alarms.{kind}=warn'
+        stops.append(f'{name}{kept}; {advice}')
     return f'step {step}: {"; ".join(stops)}' if stops else ''
 
   def _not_finite(
@@ -148,6 +149,14 @@ class Follower:
     action = self._alarms.nonfinite
     what = f'{", ".join(culprits)} not finite'
     kept = self._noted(step, what, action, values)
+    self._bad.add(step)
+    lasting = all(step - n in self._bad for n in range(_SKIPS))
+    if action == 'skip' and lasting:
+      raise BadInput(
+        f'step {step}: {what}, and {_SKIPS} steps in a row were left out: the '
+        'weights themselves are bad. Lower state.learning_rate in another '
+        '--workdir'
+      )
     if action == 'stop':
       raise BadInput(
         f'step {step}: {what}{kept}; the last checkpoint is from before it. '
@@ -165,11 +174,12 @@ class Follower:
     text = {name: repr(value) for name, value in values.items()}
     path = self._workdir / 'alarms' / f'step_{step}.npz'
     there = len(list(path.parent.glob('*.npz')))
-    if there < _SNAPSHOTS:
+    kept = action == 'stop' or there < _SNAPSHOTS
+    if kept:
       batch = next(self._batches(start_step=step - 1))
       files.write_npz(path, _arrays(batch, text))
     self._log.alarm(step, {'alarm': what, 'action': action})
-    return f' (its batch is in {path})' if path.exists() else ''
+    return f' (its batch is in {path})' if kept else ''
 
   def picture(self, step: int, draw: Callable[[], Picture]) -> None:
     """Keep a picture of what the run does."""

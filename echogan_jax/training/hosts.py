@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 from echogan_jax.command import BadInput
@@ -47,19 +48,27 @@ def wait(why: str) -> None:
     multihost_utils.sync_global_devices(why)
 
 
+def agree(flag: bool) -> bool:
+  """Return whether it is true for all processes."""
+  if jax.process_count() == 1:
+    return flag
+  return bool(multihost_utils.process_allgather(np.array(flag)).all())
+
+
 def _environment(found: Mapping[str, str]) -> tuple[str, int, int]:
   process = found.get('JAX_PROCESS_ID') or found.get('JOB_COMPLETION_INDEX')
   address, count = (
     found.get(f'JAX_{name}')
     for name in ('COORDINATOR_ADDRESS', 'NUM_PROCESSES')
   )
-  if not (address and count and process):
+  if not address:
     return '', 1, 0
   try:
-    return address, int(count), int(process)
+    return address, int(count or ''), int(process or '')
   except ValueError as error:
     raise BadInput(
-      f'JAX_NUM_PROCESSES={count}, JAX_PROCESS_ID={process}: write numbers'
+      f'JAX_COORDINATOR_ADDRESS={address}, but JAX_NUM_PROCESSES={count} and '
+      f'JAX_PROCESS_ID={process}: write numbers'
     ) from error
 
 

@@ -1,21 +1,22 @@
 """A polite end: a signal ends the run where nothing is lost by it."""
 
-import contextlib
 import multiprocessing
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from typing import Any
 
 _PATIENCE = 2.0  # seconds for Python to notice, before it is taken for deaf
-GO_ON = 'stopped and saved; the same command goes on from here'
+_REPEATED = 5.0  # seconds after which a second signal is meant
+GO_ON = 'stopped; the same command goes on from what is saved'
 
 
 class Stopped(BaseException):
-  """A signal came while nothing would be lost by leaving."""
+  """A signal came, and what there was to save is saved."""
 
 
 class Interrupt:
@@ -23,63 +24,72 @@ class Interrupt:
 
   Python hears of a signal between two of its own instructions, so a
   compilation of a minute would outlast a scheduler's patience. A thread hears
-  of it at once, and where nothing is held it ends the process.
+  of it at once, and where nothing is held it ends the process; and so it does
+  when a second one comes while a step seems never to end.
 
   Args:
     many: there are other processes. JAX has taken SIGTERM then: its service
       lets all of them end after the same step, whichever was told.
   """
 
-  def __init__(self, *, many: bool = False):
-    self._many, self._came, self._held = many, False, many
-    self.leaving = False  # whether `Stopped` is on its way
+  leaving = False  # whether a `Stopped` of any of them is on its way
 
-  def came(self, step: int) -> bool:
-    """Return whether to end after this step; ask once for each."""
+  def __init__(self, *, many: bool = False):
+    self._many, self._held = many, many
+    self._came, self._asked = 0.0, 0  # when, on the monotonic clock
+
+  def came(self) -> bool:
+    """Return whether to end here; all processes ask equally often."""
     if not self._many:
-      return self._came
+      return bool(self._came)
     from jax.experimental import multihost_utils
 
-    return multihost_utils.reached_preemption_sync_point(step)
+    # counted from 1, as JAX does: where all have asked n times they agree on
+    # n + 1, also if they were told before they asked at all
+    self._asked += 1
+    return multihost_utils.reached_preemption_sync_point(self._asked)
 
   def hold(self) -> None:
     """Let nothing interrupt what follows: what was begun is ended first."""
     self._held = True
 
-  @contextlib.contextmanager
-  def letting_go(self) -> Iterator[None]:
-    """Let a signal interrupt this, also one that came before."""
+  def unheld(self, work: Callable[[], None]) -> None:
+    """Do what a signal may interrupt, and need not be done if one came."""
+    if self._came and not self._many:
+      return
     before, self._held = self._held, self._many
     try:
-      if self._came and not self._many:
-        raise Stopped
-      yield
+      work()
+    except Stopped:
+      Interrupt.leaving = False
     finally:
       self._held = before
 
   def _notice(self, number: int, frame: Any) -> None:
-    del frame
-    around = getattr(self._before[number], '__self__', None)
-    told = [self, around] if isinstance(around, Interrupt) else [self]
-    for each in told:
-      each._came = True
+    del number, frame
+    self._came = self._came or time.monotonic()
     if self._many:
       os.kill(os.getpid(), signal.SIGTERM)
     elif not self._held:
       for child in multiprocessing.active_children():
         child.terminate()  # or leaving waits for the work they have queued
-      for each in told:
-        each.leaving = True
+      Interrupt.leaving = True
       raise Stopped
-    # a second one gets through, should the step never end
-    signal.signal(number, self._before[number])
 
   def _listen(self) -> None:
-    while self._ear.recv(1):
+    while heard := self._ear.recv(1):
+      if heard[0] not in self._before or self._many:
+        continue
       if not (self._held or self._left.wait(_PATIENCE) or self._came):
-        print(GO_ON, flush=True)
-        sys.stderr.flush()
-        os._exit(0)
+        self._exit(GO_ON, 0)
+      if self._came and time.monotonic() > self._came + _REPEATED:
+        self._exit('given up; the same command goes on from what is saved', 1)
+    self._ear.close()
+
+  def _exit(self, line: str, status: int) -> None:
+    print(line, flush=True)
+    sys.stderr.flush()
+    os._exit(status)
 
   def __enter__(self) -> 'Interrupt':
     numbers = [signal.SIGINT] if self._many else [signal.SIGINT, signal.SIGTERM]

@@ -5,15 +5,19 @@ that was killed writes the same bytes as one that was not. How fast it went is
 in `speed.jsonl`, what went wrong in `alarms.jsonl`.
 """
 
+import contextlib
 import json
 import pathlib
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorboardX
 from jaxtyping import UInt8
 from PIL import Image
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from echogan_jax.data import files, limits
 
@@ -37,9 +41,12 @@ class Log:
       last = step if due or name != 'metrics.jsonl' else step - 1
       if (workdir / name).exists():
         self._write(name, read(workdir, name, last=last))
-    self._board = tensorboardX.SummaryWriter(
-      str(workdir), purge_step=step + 1 if step else None
-    )
+    # SummaryWriter has a thread, which a full disk kills, and waits for it
+    self._board = EventsWriter(str(workdir / 'events'))
+    if step:  # of what follows, an earlier attempt may have drawn some
+      self._event(step + 1, file_version='brain.Event:2')
+      start = SessionLog(status=SessionLog.START)
+      self._event(step + 1, session_log=start)
 
   def scalars(self, step: int, values: Mapping[str, Any]) -> None:
     """Write the metrics of one step."""
@@ -66,11 +73,14 @@ class Log:
     path = self._workdir / 'samples' / f'step_{step}.png'
     with files.replacing(path) as part:
       Image.fromarray(picture).save(part, 'png')
-    self._board.add_image('samples', picture, step, dataformats='HW')
+    drawn = summary.image('samples', picture, dataformats='HW')
+    self._event(step, summary=drawn)
+    self._board.flush()
 
   def close(self) -> None:
-    """Flush everything."""
-    self._board.close()
+    """Close what is open; all is written."""
+    with contextlib.suppress(OSError):  # said when it was written
+      self._board.close()
 
   def _append(self, name: str, step: int, values: Mapping[str, Any]) -> None:
     with (self._workdir / name).open('a', encoding='utf-8') as file:
@@ -84,7 +94,12 @@ class Log:
   def _chart(self, step: int, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
       if isinstance(value, float):
-        self._board.add_scalar(name, value, step)
+        self._event(step, summary=summary.scalar(name, value))
+    self._board.flush()
+
+  def _event(self, step: int, **content: Any) -> None:
+    event = Event(step=step, wall_time=time.time(), **content)
+    self._board.write_event(event)
 
 
 def _text(line: Mapping[str, Any]) -> str:

@@ -53,7 +53,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> int:
   Raises:
     BadInput: the config, the data or the workdir do not fit together, or an
       alarm stops the run.
-    Stopped: a signal came before there was anything to save.
+    Stopped: a signal came before the first step, or in the last one.
   """
   with contextlib.ExitStack() as leaving:
     many, mode = jax.process_count() > 1, config.parallel.mode
@@ -89,26 +89,25 @@ def _go(
   follow: Follower,
   interrupt: Interrupt,
 ) -> int:
-  """Run the steps that are left; what a line tells is on disk before it."""
+  """Run the steps that are left; lines and pictures before what is saved."""
 
-  def evaluate(done: int) -> None:
-    with contextlib.suppress(Stopped), interrupt.letting_go():
-      follow.add(done, functools.partial(game.validate, now.ema, done))
+  def evaluate() -> None:
+    follow.add(done, functools.partial(game.validate, now.ema, done))
 
   done, end = int(now.step), config.train.num_steps
   if follow.owes(done):
-    evaluate(done)
+    interrupt.unheld(evaluate)
   batches = game.batches(start_step=done, share=parallel.share())
   key = parallel.place(
     rng.stream(rng.root(config.seed), 'train'), config.parallel.mode
   )
-  stop = interrupt.came(done)
+  stop = interrupt.came()
   while done < end and not stop:
     now, metrics = game.run(now, next(batches), key)
     interrupt.hold()  # from here on a signal would cost a step
     done += 1
     follow.count(done, metrics)
-    stop = interrupt.came(done)
+    stop = interrupt.came()
     log, due = follow.due(done), follow.evaluated(done)
     saving = due or stop or done == end or done % config.checkpoint.every == 0
     halt = follow.look(log=log) if log or saving else ''
@@ -120,8 +119,10 @@ def _go(
       raise BadInput(halt)
     if due and not stop:
       checkpoint.settle(manager)
-      evaluate(done)
-      stop = interrupt.came(done)
+      interrupt.unheld(evaluate)
+      stop = interrupt.came()
+  if stop and done == end:
+    raise Stopped  # what belongs to the end is not done
   return done
 
 
@@ -134,9 +135,11 @@ def _game(config: ConfigDict) -> _Game:
   alarms = alarm.create(
     config.train.alarms.to_dict(), config.losses.adversarial.objective
   )
+  resting = alarms.collapse == 'skip' and np.isfinite(alarms.judge)
   rules = state.rules(**config.state)._replace(
     skip_nonfinite=alarms.nonfinite == 'skip',
-    rest_below=alarms.judge if alarms.collapse == 'skip' else None,
+    rest_below=alarms.judge if resting else None,
+    rest_after=alarms.after,
   )
   data = config.data.to_dict()
   extras = objective.needs & {'grades', 'anatomy'}

@@ -37,7 +37,8 @@ def check(
       networks stay the same.
 
   Returns:
-    what is accepted: the keys that differ, with their old values.
+    what is accepted: the keys that differ, with their old values, and the
+    alarms, which need no consent but leave steps out or do not.
   """
   steps = (workdir / 'checkpoints').glob('[0-9]*')
   if not any(path.name.isdigit() for path in steps):
@@ -56,21 +57,21 @@ def check(
     if old.get(key) != new.get(key) and not _free(key)
   }
   built = [key for key in found if key.startswith(_BUILT)]
-  for key in built or ([] if accept else found):
+  refused = built or ([] if accept else list(found))
+  if refused:
+    key = refused[0]
     more = '' if len(found) == 1 else f' (and {len(found) - 1} more)'
     anyway = (
-      ''
-      if built
-      else (
-        '; or go on with the difference, which config.json will tell, by '
-        '--config.train.accept_difference=True'
-      )
+      '; or go on with the difference, which config.json will tell, by '
+      '--config.train.accept_difference=True'
     )
     raise BadInput(
       f'{workdir} was trained with {key}={old.get(key)}, not {new.get(key)}'
       f'{more}: choose another --workdir, or the value it was trained with'
-      f'{anyway}'
+      f'{"" if built else anyway}'
     )
+  alarms = (key for key in new if key.startswith('train.alarms.'))
+  found |= {k: old.get(k) for k in alarms if old.get(k) != new[k]}
   return found
 
 
@@ -91,6 +92,8 @@ def write(
   """
   path = workdir / 'config.json'
   changed = read(workdir).get('changed', []) if step and path.exists() else []
+  # it went back behind a change: that holds from here on
+  changed = [one | {'step': min(one['step'], step)} for one in changed]
   changed += [{'step': step, 'was': accepted}] if accepted else []
   full = _plain(config) | {'layout': LAYOUT}
   full |= {'changed': changed} if changed else {}

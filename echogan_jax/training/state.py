@@ -55,6 +55,7 @@ class Rules(NamedTuple):
   # of `config.train.alarms`, where they say skip
   skip_nonfinite: bool = False
   rest_below: float | None = None  # the loss at which a discriminator has won
+  rest_after: int = 0  # steps
 
 
 def schedule(

@@ -136,7 +136,7 @@ def update_discriminators(
   )
   player = moved['discriminators'].replace(stats=_mean(stats, axis))
   if game.rules.rest_below is not None:
-    player = _rested(game.rules, state.discriminators, player, values, axis)
+    player = _rested(game.rules, state, player, values, axis)
   metrics = {
     f'loss/judge_{d}' + (f'_{name}' if name != 'adversarial' else ''): value
     for d, terms in values.items()
@@ -148,7 +148,7 @@ def update_discriminators(
 
 def _rested(
   rules: Rules,
-  before: Player,
+  state: TrainState,
   after: Player,
   values: dict[str, dict[str, Array]],
   axis: str | None,
@@ -157,9 +157,10 @@ def _rested(
   params = {}
   for d, terms in values.items():
     won = _mean(terms['adversarial'], axis) < rules.rest_below
+    won &= state.step >= rules.rest_after
     params[d] = jax.tree.map(
       lambda old, new, won=won: jnp.where(won, old, new),
-      before.params[d],
+      state.discriminators.params[d],
       after.params[d],
     )
   return after.replace(params=params)

@@ -9,7 +9,14 @@ from configs import cyclegan
 from echogan_jax import report
 from echogan_jax.command import BadInput
 from echogan_jax.data import pipeline
-from echogan_jax.training import alarm, checkpoint, log, loop, recipe
+from echogan_jax.training import (
+  alarm,
+  checkpoint,
+  follow,
+  log,
+  loop,
+  recipe,
+)
 
 SETTINGS = cyclegan.get_config().train.alarms.to_dict()
 ALARMS = alarm.create(SETTINGS, 'lsgan')
@@ -56,6 +63,8 @@ def test_stop_names_step_and_culprit_and_keeps_the_batch(
   assert line['step'] == 3 and line['action'] == 'stop'
   # the answer that was named works in the same workdir
   assert trained(ingested, tmp_path, 6, nonfinite='skip') == 6
+  (change,) = recipe.read(tmp_path)['changed']
+  assert change == {'step': 2, 'was': {'train.alarms.nonfinite': 'stop'}}
   report.main([f'--workdir={tmp_path}'])
   assert (
     'loss/judge_low not finite (step 3)'
@@ -78,6 +87,26 @@ def test_skip_leaves_out_that_step_alone(ingested, tmp_path, poisoned):
     states.append(state)
   assert int(states[0].step) == 4
   assert int(states[0].generators.optimizer[0].count) == 3
+
+
+def test_a_network_that_is_bad_itself_is_not_skipped_for_ever(
+  ingested, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(follow, '_SKIPS', 3)
+  original = pipeline.batches
+
+  def batches(*, start_step, **flags):
+    for number, batch in enumerate(original(start_step=start_step, **flags)):
+      bad = start_step + number + 1 in (1, 4, 5, 6)
+      image = batch['low'].image * np.float32(np.nan if bad else 1.0)
+      batch['low'] = batch['low']._replace(image=image)
+      yield batch
+
+  monkeypatch.setattr(pipeline, 'batches', batches)
+  assert trained(ingested, tmp_path, 4, nonfinite='skip') == 4
+  # the row is known again after a stop
+  with pytest.raises(BadInput, match='step 6: .* 3 steps in a row'):
+    trained(ingested, tmp_path, 9, nonfinite='skip')
 
 
 def test_warn_goes_on(ingested, tmp_path, poisoned, caplog):
@@ -103,7 +132,7 @@ def test_a_discriminator_that_has_won_rests(ingested, tmp_path):
   weights = []
   for name, judge in (('rest', 1e9), ('play', -1e9)):
     workdir = tmp_path / name
-    trained(ingested, workdir, 2, collapse='skip', judge=judge)
+    trained(ingested, workdir, 2, collapse='skip', judge=judge, after=0)
     with checkpoint.opened(workdir, keep=3) as manager:
       like = loop._game(tiny.config(ingested)).create()
       weights.append(checkpoint.restore(manager, like).discriminators.params)

@@ -18,6 +18,7 @@ from echogan_jax.training import (
   checkpoint,
   enhancer,
   follow,
+  interrupt,
   log,
   loop,
   parallel,
@@ -183,6 +184,45 @@ def test_a_file_that_cannot_grow_loses_no_checkpoint(ingested, tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
   assert 'File too large' in str(caught.value)
   same(first, saved(tmp_path, config))
+
+
+def test_a_disk_that_fills_while_it_trains_is_one_error(
+  ingested, tmp_path, monkeypatch
+):
+  # TensorBoard's file is the first to meet the limit
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  original = follow.Follower.look
+
+  def full(self, **flags):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    return original(self, **flags)
+
+  monkeypatch.setattr(follow.Follower, 'look', full)
+  try:
+    with pytest.raises((BadInput, OSError)):
+      loop.train(tiny.config(ingested, num_steps=40), tmp_path)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  monkeypatch.undo()
+  assert loop.train(tiny.config(ingested, num_steps=4), tmp_path) == 4
+
+
+def test_a_signal_in_the_last_step_is_no_end(ingested, tmp_path, monkeypatch):
+  original = follow.Follower.count
+
+  def signalled(self, done, *rest):
+    if done == 2:
+      signal.raise_signal(signal.SIGTERM)
+      signal.raise_signal(signal.SIGTERM)  # as a wrapper and its group do
+    return original(self, done, *rest)
+
+  monkeypatch.setattr(follow.Follower, 'count', signalled)
+  config = tiny.config(ingested, num_steps=2)
+  with pytest.raises(interrupt.Stopped):
+    loop.train(config, tmp_path)
+  assert int(saved(tmp_path, config).step) == 2
+  monkeypatch.undo()
+  assert loop.train(config, tmp_path) == 2
 
 
 def test_what_a_workdir_holds(whole):
