@@ -19,6 +19,7 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from echogan_jax.command import BadInput
 from echogan_jax.data import files, limits
 
 _FILES = ('metrics.jsonl', 'speed.jsonl', 'alarms.jsonl')
@@ -112,7 +113,11 @@ def read(
   *,
   last: float = float('inf'),
 ) -> list[dict[str, Any]]:
-  """Return the lines of a log up to a step; a torn last line is left out."""
+  """Return the lines of a log up to a step; a torn last line is left out.
+
+  Raises:
+    BadInput: a line is none of ours.
+  """
   path = workdir / name
   if not path.exists():
     return []
@@ -123,7 +128,9 @@ def read(
       values = json.loads(line)
       if values['step'] > last:
         continue
-    except (ValueError, TypeError, LookupError, RecursionError):
+    except ValueError:
       break
+    except (TypeError, LookupError, RecursionError) as error:
+      raise BadInput(f'{path} is damaged: remove it') from error
     found.append(values)
   return found
