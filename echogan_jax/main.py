@@ -117,7 +117,7 @@ def _train(config: ConfigDict, workdir: pathlib.Path) -> int:
     home = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
     place = str(pathlib.Path(home) / 'echogan_jax' / 'compiled')
     jax.config.update('jax_compilation_cache_dir', place)
-  print(f'training on {loop.device_summary()}')
+  print(f'training on {loop.device_summary()}', flush=True)
   return loop.train(config, workdir)
 
 

@@ -225,6 +225,13 @@ def test_two_processes_end_in_the_bits_of_one(mode, data, tmp_path):
     assert 'the same command goes on' in ended(process)
   assert time.monotonic() - sent < NICE
   assert not (two / 'finished').exists()
+  # one is told before any has asked
+  pair = both(data, two, *flags)
+  while 'training on' not in pair[1].stdout.readline():
+    assert pair[1].poll() is None
+  pair[1].send_signal(signal.SIGTERM)
+  for process in pair:
+    assert 'the same command goes on' in ended(process)
   for process in both(data, two, *flags):
     ended(process)
   assert outcome(one) == outcome(two)
