@@ -10,6 +10,7 @@ import struct
 import zipfile
 import zlib
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -73,7 +74,6 @@ def gif(width, height, count, inner=None):
 
 
 def film():
-  av = pytest.importorskip('av')
   with av.open(made := io.BytesIO(), 'w', format='mp4') as file:
     stream = file.add_stream('mpeg4', rate=10)
     stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuv420p'
