@@ -1,5 +1,6 @@
 """Follows a run: logs what is due, shows progress, raises alarms."""
 
+import contextlib
 import logging
 import pathlib
 import sys
@@ -72,9 +73,10 @@ class Follower:
     return self
 
   def __exit__(self, *problem: object) -> None:
-    self._bar.close()
     if self._writes:
       self._log.close()
+    with contextlib.suppress(OSError):
+      self._bar.close()
 
   def due(self, step: int) -> bool:
     """Return whether a step's metrics are to be logged."""
@@ -94,9 +96,19 @@ class Follower:
     last = self._recent[-1]
     return last['step'] == step and not any(k.startswith('eval/') for k in last)
 
+  def alarmed(self) -> str:
+    """Return why an earlier attempt stopped, if that still says stop."""
+    return '; '.join(
+      f'step {self._recent[-1]["step"]}: {name}; to go on, '
+      f'--config.train.alarms.{kind}=warn'
+      for name, kind in alarm.raised(self._recent, self._alarms).items()
+      if getattr(self._alarms, kind) == 'stop'
+    )
+
   def count(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
     """Take a step's metrics as they are; nothing waits for them."""
-    self._bar.update()
+    with contextlib.suppress(OSError):  # who looked on has left
+      self._bar.update()
     self._pending.append((step, metrics))
 
   def look(self, *, log: bool) -> str:

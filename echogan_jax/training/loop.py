@@ -95,6 +95,8 @@ def _go(
     follow.add(done, functools.partial(game.validate, now.ema, done))
 
   done, end = int(now.step), config.train.num_steps
+  if halt := follow.alarmed():
+    raise BadInput(halt)
   if follow.owes(done):
     interrupt.unheld(evaluate)
   batches = game.batches(start_step=done, share=parallel.share())

@@ -117,11 +117,13 @@ def test_warn_goes_on(ingested, tmp_path, poisoned, caplog):
 
 
 def test_a_collapse_stops_and_the_run_can_go_on_from_there(ingested, tmp_path):
-  forced = {'judge': 1e9, 'after': 0}
+  forced = {'judge': 1e9, 'after': 0, 'correlation': -2.0, 'deviation': 0.0}
   with pytest.raises(BadInput, match='step 10: discriminator collapse') as what:
     trained(ingested, tmp_path, 20, **forced)
   assert 'collapse=warn' in str(what.value)
   assert steps(tmp_path)[-1] == 10 and (tmp_path / 'alarms').is_dir()
+  with pytest.raises(BadInput, match='step 10: discriminator collapse'):
+    trained(ingested, tmp_path, 10, **forced)  # to call again is no answer
   assert trained(ingested, tmp_path, 12, **forced, collapse='warn') == 12
   found = log.read(tmp_path, 'alarms.jsonl')
   assert [line['step'] for line in found] == [10, 10]  # one for each judge
