@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, PyTree, UInt8
 
 from echogan_jax import image, models
 from echogan_jax.command import BadInput
-from echogan_jax.training import checkpoint, recipe
+from echogan_jax.training import checkpoint, note, recipe
 
 BATCH = 8  # frames per call; the last is filled up, so one compilation does
 
@@ -33,6 +33,8 @@ class Enhancer(NamedTuple):
     step: of the checkpoint.
     config: the run's resolved config.
     config_sha256: hash of that config's file.
+    ema: the averaged weights of each generator.
+    weights_sha256: hash of those that enhance, their names and shapes.
   """
 
   translate: Callable[[Frames, Masks], Frames]
@@ -41,6 +43,8 @@ class Enhancer(NamedTuple):
   step: int
   config: Mapping[str, Any] = types.MappingProxyType({})
   config_sha256: str = ''
+  ema: Mapping[str, PyTree] = types.MappingProxyType({})
+  weights_sha256: str = ''
 
 
 def load(workdir: pathlib.Path, *, step: int | None = None) -> Enhancer:
@@ -72,6 +76,7 @@ def load(workdir: pathlib.Path, *, step: int | None = None) -> Enhancer:
     step=step,
     config=config,
     config_sha256=recipe.sha256(workdir),
+    weights_sha256=note.digest(ema['enhance'])['sha256'],
   )
 
 
@@ -97,6 +102,7 @@ def assemble(
   return Enhancer(
     translate=functools.partial(apply, ema['enhance']),
     generators={n: functools.partial(play, own) for n, own in ema.items()},
+    ema=ema,
     **about,
   )
 
