@@ -7,6 +7,7 @@ rapidocr ships it in its wheel (https://github.com/RapidAI/RapidOCR).
 
 import functools
 import importlib.util
+import os
 import pathlib
 from typing import NamedTuple
 
@@ -137,6 +138,8 @@ def _reader():
     'looking for text in the sector needs rapidocr 3.10 and onnxruntime: pip '
     "install 'echogan_jax[ocr]'"
   )
+  # its wheel reports to its makers, and keeps an id in the temporary folder
+  os.environ['ORT_DISABLE_TELEMETRY'] = '1'
   try:
     import cv2
     import onnxruntime  # noqa: F401  rapidocr asks for it only when it reads
