@@ -7,7 +7,6 @@ are not looked at here; `sector` and OCR deal with burned-in text.
 """
 
 import datetime
-import re
 from collections.abc import Sequence
 
 import pydicom
@@ -21,7 +20,7 @@ from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
 
 from echogan_jax.data import header as headers
-from echogan_jax.data import identity
+from echogan_jax.data import identity, terms
 from echogan_jax.data.header import quiet, value
 from echogan_jax.data.identity import pseudonym, uid
 
@@ -74,26 +73,10 @@ REGION = (
   *('PhysicalDeltaX', 'PhysicalDeltaY'),
   *('TransducerFrequency', 'PulseRepetitionFrequency'),
 )
+_ALWAYS = REGION[:3] + REGION[11:15]  # type 1, where a region is
 DATES = ('StudyDate', 'SeriesDate', 'AcquisitionDate', 'ContentDate')
 _YEARS = 10  # dates move back by 1 day to so many years
 _TEXT = ('CS', 'LO', 'SH')
-# defined terms of PS3.3 C.8.5.6.1.10 and C.8.5.6.1.1
-_TRANSDUCERS = (
-  *('SECTOR_PHASED', 'SECTOR_MECH', 'SECTOR_ANNULAR', 'LINEAR'),
-  *('CURVED LINEAR', 'SINGLE CRYSTAL', 'SPLIT XTAL CWD', 'VECTOR_PHASED'),
-  *('IV_PHASED', 'IV_ROT XTAL', 'IV_ROT MIRROR', 'ENDOCAV_PA', 'ENDOCAV_MECH'),
-  *('ENDOCAV_CLA', 'ENDOCAV_AA', 'ENDOCAV_LINEAR'),
-)
-_VIEWS = (
-  'TTE',
-  'TEE',
-  'EPICARDIAL',
-  'INTRACARDIAC',
-  'FETAL HEART',
-  'PEDIATRIC',
-)
-_VIEWS += ('INTRAVASCULAR', 'INTRAOPERATIVE', 'ABDOMINAL', 'VASCULAR', 'CHEST')
-_MODE = re.compile('[0-9A-F]{4}')
 
 
 def pseudonyms(source: pydicom.Dataset, key: bytes) -> dict[str, str]:
@@ -102,8 +85,7 @@ def pseudonyms(source: pydicom.Dataset, key: bytes) -> dict[str, str]:
   Where a header lacks the patient's id the name stands in, then the study.
   """
   clip = str(value(source, 'SOPInstanceUID', ''))
-  name = str(value(source, 'PatientName', ''))
-  patient = identity.person(source) or name
+  patient = identity.person(source) or str(value(source, 'PatientName', ''))
   # nothing may make two patients one
   study = str(value(source, 'StudyInstanceUID', '')) or f'{patient} {clip}'
   patient = patient or study
@@ -143,25 +125,17 @@ def header(
   for name in ('StudyInstanceUID', 'SeriesInstanceUID', 'SOPInstanceUID'):
     own = str(value(source, name, '')) or f'{name} {names["study"]}'
     setattr(result, name, uid(key, own))
-  _settle_terms(result)
+  terms.settle(source, result)
   result.PatientIdentityRemoved = 'YES'
   result.DeidentificationMethod = 'echogan_jax: allow-list, keyed pseudonyms'
-  profile = code(codes.DCM.BasicApplicationConfidentialityProfile)
-  moved = codes.DCM.RetainLongitudinalTemporalInformationModifiedDatesOption
-  result.DeidentificationMethodCodeSequence = [profile, code(moved)]
-  result.LongitudinalTemporalInformationModified = 'MODIFIED'
+  done = [codes.DCM.BasicApplicationConfidentialityProfile]
+  dated = any(keyword in result for keyword in DATES)
+  if dated:
+    done += [codes.DCM.RetainLongitudinalTemporalInformationModifiedDatesOption]
+  result.DeidentificationMethodCodeSequence = list(map(code, done))
+  temporal = 'MODIFIED' if dated else 'REMOVED'
+  result.LongitudinalTemporalInformationModified = temporal
   return result
-
-
-def _settle_terms(result: pydicom.Dataset) -> None:
-  """Keep of values with defined terms only these: anything may be typed in."""
-  if value(result, 'TransducerType') not in (None, *_TRANSDUCERS):
-    del result.TransducerType
-  kinds = list(value(result, 'ImageType', ()))
-  if len(kinds) > 2:
-    view = kinds[2] if kinds[2] in _VIEWS else ''
-    modes = [kind for kind in kinds[3:4] if _MODE.fullmatch(str(kind))]
-    result.ImageType = [*kinds[:2], view, *modes]
 
 
 def _shift_dates(
@@ -227,6 +201,11 @@ def _regions(source: pydicom.Dataset) -> list[pydicom.Dataset]:
       copy(area.item, item, keyword)
     for corner, at in zip(headers.CORNERS, area.box, strict=True):
       setattr(item, corner, at)
+    for axis in 'XY':
+      if not headers.number(item, f'PhysicalDelta{axis}'):
+        setattr(item, f'PhysicalUnits{axis}Direction', 0)  # none
+    for keyword in {*_ALWAYS} - {*item.dir()}:
+      setattr(item, keyword, 0)
     result.append(item)
   return result
 
