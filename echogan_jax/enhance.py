@@ -3,15 +3,18 @@
   python -m echogan_jax.enhance --workdir W --input CLIP.dcm \
     --output ENHANCED.dcm [--side_by_side] [--strength 1.0]
 
-A folder, or several inputs, go into a folder, each in its own format. Outside
+A folder, or several inputs, go into a folder, each in its own format. Clips
+may be of any length and size: they are enhanced as they are played. Outside
 the sector the result is black, for names are burned in there; --keep_outside
 leaves the input's own pixels, text included. Text inside the sector ends a
 clip, where the `ocr` extra is there to find it, unless --allow_text is given.
-The header of derived DICOM carries pseudonyms, never the name. In a folder,
-files keep the names of their sources, but for parts that name the patient.
+The header of derived DICOM carries pseudonyms, unless --keep_identity is
+given. In a folder, files keep the names of their sources, but for parts that
+name the patient.
 """
 
 import argparse
+import contextlib
 import csv
 import os
 import pathlib
@@ -19,32 +22,20 @@ import secrets
 import sys
 from collections.abc import Sequence
 
-import numpy as np
 import tqdm
 
-import echogan_jax
 from echogan_jax import command
 from echogan_jax.command import BadInput
-from echogan_jax.data import (
-  derive,
-  dicom,
-  identity,
-  naming,
-  secret,
-  sector,
-  select,
-  text,
-  video,
-)
-from echogan_jax.data.clip import Clip, luma
+from echogan_jax.data import film, identity, naming, secret, select, text
 from echogan_jax.data.files import replacing
-from echogan_jax.data.reject import Rejected
 
-_FILMED = video.PICTURES + video.VIDEOS
 _SWITCHES = {
   'side_by_side': 'input left, result right (video and pictures only)',
   'keep_outside': 'leave what is outside the sector, burned-in names included',
   'blank_outside': 'clear it: the default',
+  'keep_identity': 'leave patient and study in the header of derived DICOM',
+  'no_persistence': 'do not average over time where nothing moves',
+  'compress': 'write DICOM in JPEG-LS, lossless',
   'recover': 'use what is left of cut files',
   'changes': 'write CLIP_changes.gif too: what changed beyond expectation',
   'allow_text': 'go on where text lies inside the sector',
@@ -71,8 +62,7 @@ def main(argv: Sequence[str]) -> None:
   if not (flags.keep_outside or flags.allow_text or text.available()):
     print(text.UNSEARCHED, file=sys.stderr)
   if not folder:
-    clip = _read(*jobs[0], flags)
-    _enhance(clip, jobs[0][0], flags.output, model, flags)
+    _enhance(*jobs[0], flags.output, model, flags)
     print(flags.output)
     return
   # what names a patient in one file does so in the names of all
@@ -80,9 +70,9 @@ def main(argv: Sequence[str]) -> None:
   failed = []
   for source, name in tqdm.tqdm(jobs, desc='enhance', unit='clip'):
     shown = identity.hide(name, flags.key, known.__contains__)
+    shown = name if flags.keep_identity else shown
     try:
-      clip = _read(source, name, flags)
-      _enhance(clip, source, flags.output / shown, model, flags)
+      _enhance(source, name, flags.output / shown, model, flags)
     except BadInput as error:
       reason = getattr(error, 'reason', 'bad_input')
       detail = str(error).replace(str(source), 'the file')
@@ -135,87 +125,47 @@ def _jobs(
         found.append((path, name))
   if not found:
     raise BadInput(f'--input={inputs[0]}: the folder holds no files')
-  folder = output.suffix.lower() not in ('.dcm', *_FILMED)
+  folder = output.suffix.lower() not in ('.dcm', *film.FILMED)
   if folder and output.suffix:
-    raise BadInput(f'--output={output}: end it in .dcm, {", ".join(_FILMED)}')
+    raise BadInput(
+      f'--output={output}: end it in .dcm, {", ".join(film.FILMED)}'
+    )
   if len(found) > 1 and not folder:
     raise BadInput(f'--output={output}: {len(found)} inputs need a folder')
   return found, folder
 
 
-def _read(path: pathlib.Path, name: str, flags: argparse.Namespace) -> Clip:
-  top = path.parents[name.count('/')]
-  select.check_place(top, path.relative_to(top).as_posix())
-  if path.suffix.lower() in _FILMED:
-    return video.read(path)
-  clip = dicom.read(path, recover=flags.recover)
-  dicom.check_tissue(clip)
-  return clip
-
-
 def _enhance(
-  clip: Clip, source: pathlib.Path, target: pathlib.Path, model, flags
+  source: pathlib.Path, name: str, target: pathlib.Path, model, flags
 ) -> None:
+  """Enhance one file; `name` is its path below the folder it may not leave."""
+  from echogan_jax.delivery import output, treatment
+
   if target.exists() and target.samefile(source):
     raise BadInput(f'{target} is the input itself: choose another --output')
-  fan = sector.find(clip)
-  frames, clean = _cleared(clip, fan, flags)
-  before = sector.crop(clip.grey, fan, model.size)
-  after = model.translate(before, sector.crop_mask(fan, model.size))
-  made = sector.paste(before, after, fan, frames, flags.strength)
-  if flags.changes:
-    _changes(before, after, fan, clip, target, flags)
-  if target.suffix.lower() in _FILMED:
-    if flags.side_by_side:
-      made = np.concatenate([frames, made], axis=2)
-    video.write(target, made, clip.times)
-    return
-  if flags.side_by_side:
-    raise BadInput('--side_by_side writes .mp4, .gif or .png, not DICOM')
-  name = {
-    'version': echogan_jax.__version__,
-    'step': str(model.step),
-    'config_sha256': model.config_sha256,
-  }
-  derive.write(target, clip, made, model=name, key=flags.key, blanked=clean)
-
-
-def _changes(before, after, fan, clip: Clip, target, flags) -> None:
-  """Write what changed beyond expectation, orange over the enhanced clip."""
-  from echogan_jax.evaluation import expectation, pictures
-
-  inside = sector.crop_mask(fan, after.shape[1])
-  painted = [
-    pictures.paint(
-      new,
-      np.maximum(expectation.excess(old, new, inside, flags.expected) - 1, 0),
-      inside,
+  select.check_place(source.parents[name.count('/')], name)
+  with contextlib.ExitStack() as stack:
+    clip = stack.enter_context(film.opened(source, recover=flags.recover))
+    options = treatment.Options(
+      strength=flags.strength,
+      persistence=not flags.no_persistence,
+      keep_outside=flags.keep_outside,
+      allow_text=flags.allow_text,
     )
-    for old, new in zip(before, after, strict=True)
-  ]
-  name = target.with_name(f'{target.stem}_changes.gif')
-  video.write(name, np.stack(painted), clip.times)
-
-
-def _cleared(
-  clip: Clip, fan: sector.Sector, flags: argparse.Namespace
-) -> tuple[np.ndarray, bool]:
-  """Return the frames as they may leave, and whether nothing names anyone.
-
-  Raises:
-    Rejected: `text_in_sector`.
-  """
-  if flags.keep_outside:
-    return clip.frames, False
-  inside = fan.mask()
-  shape = (*inside.shape, *[1] * (clip.frames.ndim - 3))
-  black = np.zeros((), np.uint8)
-  frames = np.where(inside.reshape(shape), clip.frames, black)
-  searched = text.available() and not flags.allow_text
-  if searched and text.search(luma(frames), inside):
-    detail = 'text inside the sector may name someone: --allow_text goes on'
-    raise Rejected('text_in_sector', detail)
-  return frames, searched
+    treated = treatment.enhance(clip, model, options)
+    also = []
+    if flags.changes:
+      shown = target.with_name(f'{target.stem}_changes.gif')
+      changes = output.changes(shown, clip, treated.sector, flags.expected)
+      also.append(stack.enter_context(changes))
+    style = output.Style(
+      side_by_side=flags.side_by_side,
+      identity='keep' if flags.keep_identity else 'remove',
+      compress=flags.compress,
+    )
+    output.write(
+      target, clip, treated, model=model, key=flags.key, style=style, also=also
+    )
 
 
 def _record(failed: list[tuple[str, str, str]], path: pathlib.Path) -> None:

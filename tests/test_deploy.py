@@ -14,7 +14,15 @@ from pydicom.data import get_testdata_file
 
 from echogan_jax import enhance, evaluate, report
 from echogan_jax.command import BadInput
-from echogan_jax.data import dicom, manifest, secret, sector, text, video
+from echogan_jax.data import (
+  dicom,
+  manifest,
+  recorder,
+  secret,
+  sector,
+  text,
+  video,
+)
 from echogan_jax.evaluation import judge
 from echogan_jax.metrics.catalogue import FACTS
 
@@ -358,7 +366,7 @@ def test_video_survives_odd_sides_and_uneven_times(tmp_path):
   )
   times = np.array([0.0, 33.0, 83.0, 117.0, 150.0])
   path = tmp_path / 'odd.mp4'
-  video.write(path, frames, times)
+  recorder.write(path, frames, times)
   with av.open(str(path)) as file:
     found = [1000 * float(f.time) for f in file.decode(video=0)]
     assert (file.streams.video[0].height, file.streams.video[0].width) == (

@@ -1,12 +1,14 @@
 """A clip: frames with their timing and geometry, whatever file they lay in."""
 
 import dataclasses
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pydicom
 from jaxtyping import Float64, UInt8
 
 Region = tuple[int, int, int, int]
+Frame = UInt8[np.ndarray, 'height width *channels']
 
 
 def luma(
@@ -60,3 +62,20 @@ class Clip:
     if len(self.times) < 2:
       return 0.0
     return 1000.0 * (len(self.times) - 1) / (self.times[-1] - self.times[0])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Film:
+  """A clip of any length that is decoded as it is played.
+
+  Attributes:
+    clip: as many of its frames as were asked for, evenly spaced: enough to
+      find the sector and to look for text.
+    times: start of every frame in milliseconds, from 0.
+    play: yields every frame, grey or RGB as those of `clip`; as often as it
+      is called, while the file is open.
+  """
+
+  clip: Clip
+  times: Float64[np.ndarray, ' time']
+  play: Callable[[], Iterator[Frame]]

@@ -4,16 +4,19 @@ Everything the header claims is checked against limits and against the file
 before a byte is allocated for pixels. Frames are decoded one at a time.
 """
 
+import contextlib
+import functools
 import io
+import math
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 import pydicom
 
-from echogan_jax.data import fragments, part10, pixels
+from echogan_jax.data import claims, fragments, limits, part10, pixels
 from echogan_jax.data import header as headers
-from echogan_jax.data.clip import Clip
-from echogan_jax.data.codestream import Layout
+from echogan_jax.data.clip import Clip, Film, Frame
 from echogan_jax.data.header import quiet, value
 from echogan_jax.data.reject import Rejected
 
@@ -27,10 +30,6 @@ _LOSSY = {
   'ISO_14496_10': ('102', '103', '104', '105', '106'),
   'ISO_23008_2': ('107', '108'),
 }
-_GREY = ('MONOCHROME1', 'MONOCHROME2', 'PALETTE COLOR')
-_COLOUR = ('RGB', 'YBR_FULL', 'YBR_FULL_422', 'YBR_ICT', 'YBR_RCT')
-_FILM = ('YBR_PARTIAL_420', 'YBR_PARTIAL_422')
-_PALETTE = [f'{c}PaletteColorLookupTableDescriptor' for c in ('Red', 'Green')]
 _TINT = 30  # grey levels between channels from which a pixel has a colour
 _MOVING = 2.0  # grey levels of standard deviation over time
 _FLOW = 0.005  # share of moving coloured pixels: 0.000 grey, 0.035 Doppler
@@ -49,20 +48,41 @@ def read(path: pathlib.Path, *, recover: bool = False) -> Clip:
   Raises:
     Rejected: the file cannot be used; `reason` says why.
   """
-  try:
-    with quiet(), path.open('rb') as file:
-      return _read(file, recover)
-  except OSError as error:
-    detail = f'cannot be opened: {error.strerror}'
-    raise Rejected('unreadable', detail) from error
-  except MemoryError as error:
-    raise Rejected('too_large', 'more than memory holds') from error
+  with opened(path, recover=recover, most=limits.BYTES) as film:
+    return film.clip
 
 
-def _read(file: io.BufferedIOBase, recover: bool) -> Clip:
+@contextlib.contextmanager
+def opened(
+  path: pathlib.Path, *, recover: bool = False, most: int
+) -> Iterator[Film]:
+  """Open an ultrasound DICOM file to play it; all its frames are tried first.
+
+  Args:
+    path: a Part 10 file.
+    recover: as for `read`.
+    most: bytes of decoded pixels to hold; longer clips are sampled.
+
+  Raises:
+    Rejected: the file cannot be used; `reason` says why.
+  """
+  with contextlib.ExitStack() as stack:
+    try:
+      with quiet():
+        file = stack.enter_context(path.open('rb'))
+        film = _open(file, recover, most)
+    except OSError as error:
+      detail = f'cannot be opened: {error.strerror}'
+      raise Rejected('unreadable', detail) from error
+    except MemoryError as error:
+      raise Rejected('too_large', 'more than memory holds') from error
+    yield film
+
+
+def _open(file: io.BufferedIOBase, recover: bool, most: int) -> Film:
   file, header = part10.read(file)
   part10.admit(file, header)
-  claimed, notes = _layout(header)
+  claimed, notes = claims.read(header)
   claimed.check()
   source = fragments.find(file, header, claimed)
   present = source.layout.count
@@ -74,7 +94,10 @@ def _read(file: io.BufferedIOBase, recover: bool) -> Clip:
     notes.append('fewer frames than claimed')
   elif present > claimed.count:
     notes.append('more frames than claimed')
-  frames, kept, stored = pixels.decode(source, header, recover=recover)
+  step = limits.stride(present, math.prod(source.layout.shape[1:]), most)
+  frames, kept, stored = pixels.decode(
+    source, header, recover=recover, step=step
+  )
   if stored[:3] != source.layout.photometric[:3]:
     notes.append(f'labelled {claimed.photometric}, stored as {stored}')
   if len(kept) < present:
@@ -82,9 +105,10 @@ def _read(file: io.BufferedIOBase, recover: bool) -> Clip:
   times, timing, odd = headers.times(header, present)
   main, stale = _main(header, *frames.shape[2:0:-1])
   _complete(header, claimed.frame * present / source.size)
-  return Clip(
+  times = times[kept] - times[kept[0]]
+  clip = Clip(
     frames=frames,
-    times=times[kept] - times[kept[0]],
+    times=times[[index % step == 0 for index in kept]],
     timing=timing,
     mm_per_pixel=main.mm_per_pixel if main else None,
     region=main.box if main else None,
@@ -92,68 +116,19 @@ def _read(file: io.BufferedIOBase, recover: bool) -> Clip:
     lossy=value(header, 'LossyImageCompression') == '01',
     notes=(*notes, *source.notes, *odd, *stale),
   )
+  play = functools.partial(_play, source, header, recover, frames.ndim == 4)
+  return Film(clip=clip, times=times, play=play)
 
 
-def _layout(header: pydicom.Dataset) -> tuple[Layout, list[str]]:
-  """Return the claimed layout after checking each claim, and notes."""
-
-  def whole(keyword: str, default: int = 0) -> int:
-    found = headers.number(header, keyword)
-    return default if found is None else int(found)
-
-  rows, columns = whole('Rows'), whole('Columns')
-  if rows < 1 or columns < 1:
-    raise Rejected('bad_geometry', 'Rows or Columns is missing or 0')
-  samples, bits = whole('SamplesPerPixel', 1), whole('BitsAllocated')
-  stored = whole('BitsStored', bits)
-  depth = bits in (8, 16) and 1 <= stored <= bits
-  if not depth or samples not in (1, 3) or whole('PixelRepresentation'):
-    detail = 'unsupported depth: not 1 or 3 unsigned samples of 8 or 16 bits'
-    raise Rejected('bad_geometry', detail)
-  photometric = _photometric(header, samples)
-  notes, high = [], whole('HighBit', stored - 1) + 1
-  if not stored <= high <= bits:
-    notes, high = ['HighBit does not fit: ignored'], stored
-  elif high > stored:
-    notes.append('pixels in the upper bits are moved down')
-  if stored > 8 and photometric != _GREY[2]:
-    notes.append('more than 8 bits are scaled to 8')
-  planar = whole('PlanarConfiguration', -1) if samples == 3 else 0
-  if planar not in (0, 1):
-    notes.append('no PlanarConfiguration: colour by pixel assumed')
-    planar = 0
-  count = _count(header)
-  return (
-    Layout(
-      count, rows, columns, samples, bits, stored, high, photometric, planar
-    ),
-    notes,
-  )
-
-
-def _photometric(header: pydicom.Dataset, samples: int) -> str:
-  found = value(header, 'PhotometricInterpretation')
-  if found is None:
-    raise Rejected('bad_geometry', 'PhotometricInterpretation is missing')
-  film = part10.is_video(header.file_meta.TransferSyntaxUID)
-  colours = _COLOUR + (_FILM if film else ())
-  if found not in (_GREY if samples == 1 else colours):
-    detail = 'PhotometricInterpretation is unknown or does not fit'
-    raise Rejected('bad_geometry', detail)
-  if found == _GREY[2] and not all(value(header, p) for p in _PALETTE):
-    raise Rejected('bad_geometry', 'the palette is missing')
-  return found
-
-
-def _count(header: pydicom.Dataset) -> int:
-  try:
-    single = value(header, 'SOPClassUID') in part10.SINGLE
-    count = float(header.get('NumberOfFrames', single) or 0)
-  except Exception:  # noqa: BLE001  pydicom's own, by the kind of nonsense
-    count = -1.0
-  if count < 0 or count % 1:
-    raise Rejected('bad_geometry', 'NumberOfFrames is not a positive integer')
-  return int(count)
+def _play(
+  source: fragments.Source,
+  header: pydicom.Dataset,
+  recover: bool,
+  coloured: bool,
+) -> Iterator[Frame]:
+  with quiet():
+    for _, frame in pixels.play(source, header, recover=recover):
+      yield frame if coloured or frame.ndim == 2 else pixels.grey(frame)
 
 
 def _main(

@@ -20,6 +20,7 @@ from echogan_jax.data.reject import Rejected
 
 BYTES = 4 << 30  # of a clip's decoded pixels: a long one in colour has 1 GB
 FRAMES = 1 << 20  # of a clip: hours of it
+FEW = 16  # frames from which to tell tissue, text and sector
 SIDE = 1 << 13  # pixels: every crop is a square, so the area is no limit
 TABLE = 1 << 28  # bytes of a text that is read whole: large ones have 1e8
 
@@ -43,6 +44,17 @@ def excess(count: int, height: int, width: int, channels: int = 1) -> str:
   if count > FRAMES:
     return 'more than a million frames'
   return ''
+
+
+def stride(count: int, size: int, most: int) -> int:
+  """Return which of so many frames to hold, every first, second, ... one.
+
+  Args:
+    count: of frames.
+    size: bytes of one.
+    most: bytes to hold, but never fewer than `FEW` frames.
+  """
+  return -(-count // max(most // size, FEW)) or 1
 
 
 def regular(path: pathlib.Path, most: int = BYTES) -> pathlib.Path:

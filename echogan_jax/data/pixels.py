@@ -15,6 +15,7 @@ from pydicom import pixels, uid
 from pydicom.encaps import encapsulate
 
 from echogan_jax.data import codestream, part10
+from echogan_jax.data.clip import Frame
 from echogan_jax.data.codestream import Layout, Stream
 from echogan_jax.data.fragments import Source, film, load
 from echogan_jax.data.reject import Rejected
@@ -27,9 +28,45 @@ _PLUGINS = ('pillow', 'pyjpegls', 'pylibjpeg', 'pydicom', 'gdcm')
 
 
 def decode(
-  source: Source, header: pydicom.Dataset, *, recover: bool
+  source: Source, header: pydicom.Dataset, *, recover: bool, step: int = 1
 ) -> tuple[UInt8[np.ndarray, 'time height width *channels'], list[int], str]:
-  """Return the frames as grey or RGB, their indices, and how they are stored.
+  """Return the frames as grey or RGB, the indices, and how they are stored.
+
+  Args:
+    source: from `fragments.find`.
+    header: for the palette.
+    recover: leave out what cannot be decoded.
+    step: hold every so many-th frame only; all are decoded, and the indices
+      are of all that can be.
+
+  Raises:
+    Rejected: `corrupt_pixels`, `unsupported_transfer_syntax`, `too_large`.
+  """
+  layout = source.layout
+  layout.check()
+  stored, _ = _colours(source)
+  count = -(-layout.count // step)
+  frames = np.zeros((count, *layout.shape[1:]), np.uint8)
+  kept, held, coloured = [], [], False
+  for index, frame in play(source, header, recover=recover):
+    kept.append(index)
+    if index % step == 0:
+      frames[index // step] = frame
+      held.append(index // step)
+    coloured = coloured or frame.ndim == 3 and spread(frame).max() > _SAME
+  if not held:
+    raise Rejected('corrupt_pixels', 'none of the frames can be decoded')
+  if len(held) < count:
+    frames = frames[held]
+  if frames.ndim == 4 and not coloured:
+    frames = grey(frames).copy()
+  return frames, kept, stored
+
+
+def play(
+  source: Source, header: pydicom.Dataset, *, recover: bool
+) -> Iterator[tuple[int, Frame]]:
+  """Yield index and pixels of each frame, grey or RGB as they are stored.
 
   Args:
     source: from `fragments.find`.
@@ -37,14 +74,10 @@ def decode(
     recover: leave out what cannot be decoded.
 
   Raises:
-    Rejected: `corrupt_pixels`, `unsupported_transfer_syntax`, `too_large`.
+    Rejected: as `decode`.
   """
-  layout = source.layout
-  layout.check()
-  stored, given = _colours(source)
-  table = part10.palette(header, layout.stored)
-  frames = np.zeros(layout.shape, np.uint8)
-  kept, coloured = [], False
+  table = part10.palette(header, source.layout.stored)
+  _, given = _colours(source)
   for index, frame in _frames(source, recover):
     if table is not None:
       frame = table[np.minimum(frame, len(table) - 1)]
@@ -52,16 +85,14 @@ def decode(
       frame = pixels.convert_color_space(frame, 'YBR_FULL', 'RGB')
     elif given == 'MONOCHROME1':
       frame = 255 - frame
-    frames[index] = frame
-    kept.append(index)
-    coloured = coloured or frame.ndim == 3 and spread(frame).max() > _SAME
-  if not kept:
-    raise Rejected('corrupt_pixels', 'none of the frames can be decoded')
-  if len(kept) < layout.count:
-    frames = frames[kept]
-  if frames.ndim == 4 and not coloured:
-    frames = frames[..., 1].copy()  # of the three nearest to the luma
-  return frames, kept, stored
+    yield index, frame
+
+
+def grey(
+  frames: UInt8[np.ndarray, '*size 3'],
+) -> UInt8[np.ndarray, '*size']:
+  """Return pixels without colour as one channel."""
+  return frames[..., 1]  # of the three nearest to the luma
 
 
 def spread(

@@ -15,7 +15,7 @@ from PIL import Image
 
 from echogan_jax.command import BadInput
 from echogan_jax.data import fan, limits, outline
-from echogan_jax.data.clip import Clip, Region, luma
+from echogan_jax.data.clip import Clip, Region
 
 _KEPT = 0.9  # of a fan that a region of the header has to hold
 _BORDERED = 0.1  # of a region's border may touch tissue unquestioned
@@ -222,29 +222,25 @@ def paste(
   before: UInt8[np.ndarray, 'time size size'],
   after: UInt8[np.ndarray, 'time size size'],
   sector: Sector,
-  frames: UInt8[np.ndarray, 'time height width *channels'],
-  strength: float = 1.0,
-) -> UInt8[np.ndarray, 'time height width *channels']:
+  frames: UInt8[np.ndarray, 'time height width'],
+) -> UInt8[np.ndarray, 'time height width']:
   """Write what changed between `before` and `after` back into the frames.
 
   The change is scaled to the source's resolution and added inside the sector,
   so detail that the crop's scale cannot hold stays the input's own. At native
-  scale and strength 1 the sector becomes `after` exactly. Colour frames
-  become grey inside the sector.
+  scale the sector becomes `after` exactly.
 
   Args:
     before: `crop(grey, sector, size)`.
     after: the same frames, enhanced.
     sector: where they were cut.
-    frames: the source frames; not modified.
-    strength: 0 gives the input back, 1 the full change.
+    frames: the source frames in grey; not modified.
   """
   in_frame, in_square = _overlap(sector)
   inside, result = sector.mask()[None][in_frame], frames.copy()
   for old, new, frame in zip(before, after, result, strict=True):
-    change = (new[None].astype(np.float32) - old) * strength
+    change = new[None].astype(np.float32) - old
     window = frame[None][in_frame]
-    moved = luma(window) + resize(change, sector.box[2])[in_square]
-    moved = np.clip(np.rint(moved), 0, 255).astype(np.uint8)[inside]
-    window[inside] = moved[:, None] if window.ndim == 4 else moved
+    moved = window + resize(change, sector.box[2])[in_square]
+    window[inside] = np.clip(np.rint(moved), 0, 255)[inside]
   return result

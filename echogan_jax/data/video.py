@@ -1,29 +1,24 @@
-"""GIF, PNG and (with the `video` extra) MP4 and AVI to and from a `Clip`."""
+"""Read GIF, PNG and (with the `video` extra) MP4 and AVI into a `Clip`."""
 
-import fractions
+import functools
 import io
 import pathlib
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float64, UInt8
-from PIL import Image, ImageSequence, PngImagePlugin
+from jaxtyping import UInt8
+from PIL import ImageSequence
 
 from echogan_jax.command import BadInput
 from echogan_jax.data import limits
-from echogan_jax.data.clip import Clip
-from echogan_jax.data.files import replacing
+from echogan_jax.data.clip import Clip, Film
 from echogan_jax.data.reject import Rejected
 
 PICTURES = ('.gif', '.png')
 VIDEOS = ('.mp4', '.avi')
-DERIVED = 'derived by echogan_jax; research use, not for diagnosis'
 
 _FRAME = 1000 / 30  # ms, where a file does not say
 _CONTAINERS = 'h264,hevc,mpegvideo,mpeg,mpegts,mov,mp4,avi'
-
-Frames = UInt8[np.ndarray, 'time height width *channels']
-Times = Float64[np.ndarray, ' time']
 
 
 def read(path: pathlib.Path, *, strict: bool = False) -> Clip:
@@ -39,46 +34,66 @@ def read(path: pathlib.Path, *, strict: bool = False) -> Clip:
     BadInput: the file cannot be decoded, or needs the `video` extra.
     Rejected: `too_large`.
   """
-  limits.regular(path)
+  return opened(path, strict=strict, most=limits.BYTES).clip
+
+
+def opened(path: pathlib.Path, *, strict: bool = False, most: int) -> Film:
+  """Return a file to play; all its frames are tried first.
+
+  Args:
+    path: of the file.
+    strict: as for `read`.
+    most: bytes of decoded pixels to hold; longer clips are sampled.
+
+  Raises:
+    BadInput: as `read`.
+    Rejected: `too_large`.
+  """
+  play = _of_video if path.suffix.lower() in VIDEOS else _of_picture
+  play = functools.partial(play, path, strict)
+  held, times, step, coloured = [], [], 1, False
   try:
-    frames, times = (
-      _read_video(path, strict)
-      if path.suffix.lower() in VIDEOS
-      else _read_picture(path)
-    )
+    for frame, time in play():
+      if len(times) % step == 0:
+        held.append(frame)
+      times.append(time)
+      _check(len(times), *frame.shape[:2])
+      coloured = coloured or np.ptp(frame, axis=-1).max() > 0
+      if len(held) > limits.FEW and len(held) * frame.nbytes > most:
+        held, step = held[::2], 2 * step
+    if not times:
+      raise ValueError('no video frames')
   except (OSError, ValueError, SyntaxError) as error:
     raise BadInput(f'{path} cannot be decoded: {error}') from error
   except MemoryError as error:
     raise Rejected('too_large', 'more pixels than memory holds') from error
-  if np.ptp(frames, axis=-1).max() == 0:
-    frames = frames[..., 0]
-  return Clip(frames=frames, times=times - times[0], lossy=True)
+  channels = np.s_[...] if coloured else np.s_[..., 0]
+  frames = np.stack([frame[channels] for frame in held])
+  if np.any(np.diff(times) <= 0):  # a stream without usable time stamps
+    times = _FRAME * np.arange(len(times))
+  times = np.asarray(times) - times[0]
+  return Film(
+    clip=Clip(frames=frames, times=times[::step], lossy=True),
+    times=times,
+    play=lambda: (frame[channels] for frame, _ in play()),
+  )
 
 
-def _read_picture(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
-  frames, durations = [], []
+Timed = tuple[UInt8[np.ndarray, 'height width 3'], float]
+
+
+def _of_picture(path: pathlib.Path, strict: bool) -> Iterator[Timed]:
+  limits.regular(path)
+  time = 0.0
   with limits.picture(path, 'PNG', 'GIF') as file:
     for frame in ImageSequence.Iterator(file):
-      frames.append(np.asarray(frame.convert('RGB')))
-      durations.append(frame.info.get('duration') or _FRAME)
-  times = np.concatenate([[0.0], np.cumsum(durations[:-1])])
-  return np.stack(frames), times
+      yield np.asarray(frame.convert('RGB')), time
+      time += frame.info.get('duration') or _FRAME
 
 
-def _read_video(
-  path: pathlib.Path, strict: bool
-) -> tuple[np.ndarray, np.ndarray]:
-  frames, times = [], []
-  with path.open('rb') as file:
-    for frame, time in decode(file, strict=strict):
-      frames.append(frame)
-      times.append(time)
-      _check(len(frames), *frame.shape[:2])
-  if not frames:
-    raise ValueError('no video frames')
-  if np.any(np.diff(times) <= 0):  # a stream without usable time stamps
-    times = _FRAME * np.arange(len(frames))
-  return np.stack(frames), np.asarray(times)
+def _of_video(path: pathlib.Path, strict: bool) -> Iterator[Timed]:
+  with limits.regular(path).open('rb') as file:
+    yield from decode(file, strict=strict)
 
 
 def decode(
@@ -97,7 +112,7 @@ def decode(
     ValueError: the stream is damaged, or no video.
     BadInput: it needs the `video` extra.
   """
-  av = _av()
+  av = library()
   try:
     with av.open(file, options={'format_whitelist': _CONTAINERS}) as opened:
       stream = opened.streams.video[0]
@@ -121,7 +136,8 @@ def _check(count: int, height: int, width: int) -> None:
     raise Rejected('too_large', why)
 
 
-def _av():
+def library():
+  """Return PyAV, or raise BadInput."""
   try:
     import av
   except ImportError as error:
@@ -130,78 +146,3 @@ def _av():
       'PNG or DICOM'
     ) from error
   return av
-
-
-def write(path: pathlib.Path, frames: Frames, times: Times) -> None:
-  """Write frames in the format of the suffix, timing kept, marked as derived.
-
-  A PNG of several frames becomes `<stem>_0000.png` and so on. MP4 is H.264,
-  its sides made even by repeating the last row or column.
-
-  Args:
-    path: where to; replaced if there.
-    frames: grey or RGB.
-    times: start of each frame in milliseconds.
-
-  Raises:
-    BadInput: the format needs the `video` extra.
-  """
-  suffix = path.suffix.lower()
-  if suffix == '.png':
-    _write_png(path, frames)
-  elif suffix == '.gif':
-    _write_gif(path, frames, times)
-  else:
-    _write_video(path, frames, times)
-
-
-def _write_png(path: pathlib.Path, frames: Frames) -> None:
-  info = PngImagePlugin.PngInfo()
-  info.add_text('Comment', DERIVED)
-  for number, frame in enumerate(frames):
-    name = f'{path.stem}_{number:04d}.png' if len(frames) > 1 else path.name
-    with replacing(path.with_name(name)) as part:
-      Image.fromarray(frame).save(part, 'PNG', pnginfo=info)
-
-
-def _write_gif(path: pathlib.Path, frames: Frames, times: Times) -> None:
-  first, *rest = (Image.fromarray(frame) for frame in frames)
-  # a GIF counts in hundredths: round the ends, so that errors do not add up
-  ends = np.rint(np.append(times, times[-1] + _last(times)) / 10) * 10
-  with replacing(path) as part:
-    first.save(
-      part,
-      'GIF',
-      save_all=True,
-      append_images=rest,
-      duration=np.maximum(np.diff(ends), 10).astype(int).tolist(),
-      loop=0,
-      comment=DERIVED,
-    )
-
-
-def _last(times: Times) -> float:
-  """Return how long the last frame is shown: as long as the one before."""
-  return float(times[-1] - times[-2]) if len(times) > 1 else 1000.0
-
-
-def _write_video(path: pathlib.Path, frames: Frames, times: Times) -> None:
-  av = _av()
-  height, width = frames.shape[1:3]
-  even = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
-  frames = frames if frames.ndim == 4 else np.repeat(frames[..., None], 3, -1)
-  frames = np.pad(frames, even, mode='edge')
-  ticks = fractions.Fraction(1, 90_000)
-  with replacing(path) as part:
-    with av.open(str(part), 'w', format=path.suffix[1:].lower()) as file:
-      file.metadata['comment'] = DERIVED
-      rate = fractions.Fraction(1000 / _last(times)).limit_denominator(1000)
-      stream = file.add_stream('libx264', rate=rate)
-      stream.height, stream.width = frames.shape[1:3]
-      stream.pix_fmt, stream.options = 'yuv420p', {'crf': '12'}
-      stream.codec_context.time_base = ticks
-      for frame, time in zip(frames, times, strict=True):
-        picture = av.VideoFrame.from_ndarray(frame, format='rgb24')
-        picture.time_base, picture.pts = ticks, round(time * 90)
-        file.mux(stream.encode(picture))
-      file.mux(stream.encode())

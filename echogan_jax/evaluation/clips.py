@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from echogan_jax.data import annotation, manifest
+from echogan_jax.data import annotation, manifest, persistence
 from echogan_jax.data.sector import Sector
 from echogan_jax.evaluation import truth
 from echogan_jax.evaluation.case import Case, Source, Translate, turns
@@ -42,7 +42,10 @@ def measure(
   *,
   count: int,
 ) -> Iterator[Played]:
-  """Yield up to `count` clips of the rows' patients, one of each first."""
+  """Yield up to `count` clips of the rows' patients, one of each first.
+
+  They are what `enhance` delivers: averaged over time where nothing moves.
+  """
   done = 0
   for row in _first_of_clips(rows):
     if done == count:
@@ -54,7 +57,9 @@ def measure(
       continue
     done += 1
     inside = np.broadcast_to(whole.inside, whole.input.shape)
-    enhanced = translate(whole.input, inside)
+    drawn = translate(whole.input, inside)
+    played = persistence.smooth(drawn, source.size, interval=whole.frame_time)
+    enhanced = np.stack(list(played))
     sheet = Sheet({}, {})
     seen = {
       'input': whole.input,

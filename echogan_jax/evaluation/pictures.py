@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Real, UInt8
 from PIL import Image
 
-from echogan_jax.data import video
+from echogan_jax.data import recorder
 from echogan_jax.data.files import replacing
 from echogan_jax.evaluation.case import Case
 from echogan_jax.evaluation.clips import Played
@@ -168,7 +168,7 @@ def play(clips: Sequence[Played], output: pathlib.Path) -> list[dict]:
     frames = np.concatenate(columns, axis=2)
     name = f'clips/{number}.gif'
     times = clip.truth.frame_time * np.arange(len(frames), dtype=np.float64)
-    video.write(output / name, frames, times)
+    recorder.write(output / name, frames, times)
     listed.append(
       {
         'file': name,

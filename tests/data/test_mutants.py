@@ -16,7 +16,7 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.uid import MPEG4HP41, DeflatedExplicitVRLittleEndian
 
-from echogan_jax.data import dicom, video
+from echogan_jax.data import dicom, recorder
 from echogan_jax.data.reject import REASONS, Rejected
 
 _COUNT = int(os.environ.get('ECHOGAN_MUTANTS', '150'))
@@ -60,7 +60,7 @@ def original(name, folder):
     dataset = pydicom.dcmread(path)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     if name == 'video':
-      video.write(folder / 'a.mp4', dataset.pixel_array, np.arange(3) * 40.0)
+      recorder.write(folder / 'a.mp4', dataset.pixel_array, np.arange(3) * 40.0)
       film = (folder / 'a.mp4').read_bytes()
       dataset.file_meta.TransferSyntaxUID = MPEG4HP41
       dataset.PixelData = pydicom.encaps.encapsulate([film])

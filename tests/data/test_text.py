@@ -1,7 +1,9 @@
 """Text in the sector: found wherever it stands, never in mere speckle."""
 
+import os
 import pathlib
 import socket
+import subprocess
 import sys
 import zipfile
 
@@ -159,3 +161,21 @@ def test_a_real_name_above_the_image_is_found(name):
 def test_real_text_typed_into_the_image_is_found():
   frame, inside = first_frame('RGB_CINE')
   assert any(find.box[1] > 600 for find in text.search(frame, inside))
+
+
+def test_the_reader_leaves_no_trace_of_its_makers(tmp_path):
+  code = """
+import numpy as np
+from echogan_jax.data import text
+grey = np.random.default_rng(0).integers(0, 99, (1, 64, 64), np.uint8)
+text.search(grey, np.ones((64, 64), bool))
+"""
+  root = pathlib.Path(__file__).parents[2]
+  own = {
+    'TMPDIR': str(tmp_path),
+    'HOME': str(tmp_path),
+    'PYTHONPATH': str(root),
+  }
+  subprocess.run([sys.executable, '-c', code], env=os.environ | own, check=True)
+  # onnxruntime keeps an id there, by which its makers would know us again
+  assert not [path for path in tmp_path.rglob('*') if path.is_file()]

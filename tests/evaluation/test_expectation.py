@@ -1,15 +1,13 @@
 """What is changed beyond expectation, and what is not."""
 
-import types
-
 import numpy as np
 import pytest
+from PIL import Image
 
-from echogan_jax import enhance
 from echogan_jax.command import BadInput
-from echogan_jax.data import video
-from echogan_jax.data.clip import Clip
+from echogan_jax.data.clip import Clip, Film
 from echogan_jax.data.sector import Sector
+from echogan_jax.delivery import output, treatment
 from echogan_jax.evaluation import expectation
 from echogan_jax.evaluation.case import Case
 from echogan_jax.training.enhancer import Enhancer
@@ -134,24 +132,26 @@ def test_a_run_that_was_not_evaluated(tmp_path):
     expectation.read(tmp_path, model())
 
 
-def film(before, after, known, folder, monkeypatch):
+def film(before, after, known, folder):
   """Return the frames of the map that `enhance --changes` writes."""
   place = Sector(SIZE, SIZE, (0, 0, SIZE), ((32, 0), (63, 63), (0, 63)))
-  written = {}
-  monkeypatch.setattr(video, 'write', lambda p, f, t: written.update({p: f}))
-  clip = Clip(frames=before, times=np.arange(len(before)) * 40.0)
-  flags = types.SimpleNamespace(expected=known)
-  enhance._changes(before, after, place, clip, folder / 'a.gif', flags)
-  assert list(written) == [folder / 'a_changes.gif']
-  return written[folder / 'a_changes.gif']
+  times = np.arange(len(before)) * 40.0
+  clip = Clip(frames=before, times=times)
+  played = Film(clip=clip, times=times, play=lambda: iter(before))
+  path = folder / 'changes.png'
+  with output.changes(path, played, place, known) as add:
+    for pair in zip(before, after, strict=True):
+      add(treatment.Shot(*pair, *pair))
+  paths = sorted(folder.glob('changes_*.png'))
+  return np.stack([np.asarray(Image.open(path)) for path in paths])
 
 
-def test_only_what_is_beyond_is_painted(known, tmp_path, monkeypatch):
+def test_only_what_is_beyond_is_painted(known, tmp_path):
   grey = picture(9)
   plain = np.stack([grey, grey])
   added = plain.copy()
   added[1][DISC] = 255
-  found = film(plain, added, known, tmp_path, monkeypatch).astype(int)
+  found = film(plain, added, known, tmp_path).astype(int)
   np.testing.assert_array_equal(found[0], np.repeat(grey[..., None], 3, -1))
   colour = found[1][..., 0] - found[1][..., 2]
   assert colour.max() > 60 and colour.min() == 0

@@ -1,0 +1,1 @@
+"""What a person takes home: clips enhanced from file to file."""
