@@ -1,12 +1,14 @@
-"""The networks by name; `create` is the only reader of `config.model`."""
+"""The networks by name; only this module reads `config.model`."""
 
+import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Key, PyTree
 
 from echogan_jax.command import BadInput
@@ -57,6 +59,13 @@ class Sampling(NamedTuple):
   dual: bool
   identity: bool
   flip: bool
+
+
+class Generators(NamedTuple):
+  """What deployment needs of `Models`; fields as there."""
+
+  generator: nn.Module
+  names: tuple[str, ...]
 
 
 class Models(NamedTuple):
@@ -115,6 +124,18 @@ class Models(NamedTuple):
     return jax.tree_util.tree_unflatten(tree, drawn)
 
 
+def generators(config: Mapping[str, Any]) -> Generators:
+  """Build the generator that `config.model` names, and read nothing else.
+
+  Raises:
+    BadInput: a name or a dtype is unknown, or an option is missing.
+  """
+  with _fitting():
+    one_sided = _choice(config, 'directions', ('both', 'enhance')) == 'enhance'
+    names = ('enhance',) if one_sided else tuple(DIRECTIONS)
+    return Generators(_build(config, 'generator', GENERATORS), names)
+
+
 def create(config: Mapping[str, Any]) -> Models:
   """Build the networks that `config.model` names.
 
@@ -124,42 +145,49 @@ def create(config: Mapping[str, Any]) -> Models:
   Raises:
     BadInput: a name or a dtype is unknown, or an option is missing.
   """
-  try:
+  with _fitting():
     return _create(config)
+
+
+@contextlib.contextmanager
+def _fitting() -> Iterator[None]:
+  try:
+    yield
   except (KeyError, TypeError) as error:
     raise BadInput(
       f'config.model does not fit this version of echogan_jax: {error}'
     ) from error
 
 
-def _create(config: Mapping[str, Any]) -> Models:
-  _choice(config, 'dtype', ('float32', 'bfloat16'))
-  _choice(config, 'init', _INITS)
-  _choice(config, 'directions', ('both', 'enhance'))
+def _dtype(config: Mapping[str, Any]) -> DTypeLike | None:
   # float32 means the operands' own, so that float64 can check the maths
-  dtype = jnp.bfloat16 if config['dtype'] == 'bfloat16' else None
-  levels = tuple(config['levels'].items())
+  name = _choice(config, 'dtype', ('float32', 'bfloat16'))
+  return jnp.bfloat16 if name == 'bfloat16' else None
 
-  def build(role: str, table: Mapping[str, Any]) -> nn.Module:
-    name = _choice(config, role, table)
-    return table[name](**config[name], dtype=dtype)
 
-  discriminator = build('discriminator', DISCRIMINATORS)
+def _build(
+  config: Mapping[str, Any], role: str, table: Mapping[str, Any]
+) -> nn.Module:
+  name = _choice(config, role, table)
+  return table[name](**config[name], dtype=_dtype(config))
+
+
+def _create(config: Mapping[str, Any]) -> Models:
+  dtype, levels = _dtype(config), tuple(config['levels'].items())
+  discriminator = _build(config, 'discriminator', DISCRIMINATORS)
   if config['heads']:
     discriminator = MultiTask(discriminator, levels, dtype=dtype)
   sampling = dict(config['patches'])
   projector = Projector(features=sampling.pop('features'), dtype=dtype)
   sampling = Sampling(**sampling | {'taps': tuple(sampling['taps'])})
-  one_sided = config['directions'] == 'enhance'
   return Models(
-    generator=build('generator', GENERATORS),
     discriminator=discriminator,
     projector=projector,
     task=TaskNet(levels=levels, **config['task'], dtype=dtype),
-    names=('enhance',) if one_sided else tuple(DIRECTIONS),
     conditioned=config['conditioned'],
     sampling=sampling,
-    init=config['init'],
+    init=_choice(config, 'init', _INITS),
+    **generators(config)._asdict(),
   )
 
 
@@ -172,13 +200,18 @@ def _choice(config: Mapping, key: str, names: Mapping | tuple) -> str:
 
 
 def check_size(
-  models: Models, size: int, needs: frozenset[str] = frozenset()
+  models: Models | Generators,
+  size: int,
+  needs: frozenset[str] = frozenset(),
+  *,
+  flag: str = 'data.size',
 ) -> None:
   """Raise BadInput unless images of this side fit every network in play."""
   generator = models.generator
   name = type(generator).__name__
   sides = {name: generator.smallest}
-  sides['the discriminator'] = models.discriminator.smallest
+  if isinstance(models, Models):
+    sides['the discriminator'] = models.discriminator.smallest
   if 'read' in needs:
     sides['the task network'] = models.task.smallest
   if 'seen' in needs:
@@ -187,12 +220,12 @@ def check_size(
   if size < smallest:
     wants = ', '.join(f'{who} {side}' for who, side in sides.items())
     raise BadInput(
-      f'data.size={size} is too small, pixels needed: {wants}; use at least '
+      f'{flag}={size} is too small, pixels needed: {wants}; use at least '
       f'{smallest}'
     )
   if size % generator.multiple:
     fit = -(-size // generator.multiple) * generator.multiple
     raise BadInput(
-      f'data.size={size}: {name} needs a multiple of {generator.multiple}; '
+      f'{flag}={size}: {name} needs a multiple of {generator.multiple}; '
       f'try {fit}'
     )

@@ -9,7 +9,7 @@ import flax.linen as nn
 from jax.typing import DTypeLike
 
 from echogan_jax.models.layers import Map
-from echogan_jax.models.sampling import Names
+from echogan_jax.models.taps import Names
 from echogan_jax.models.unet import Halving, UNet
 
 

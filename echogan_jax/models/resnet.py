@@ -7,8 +7,10 @@ nine blocks and 64 features. Nine blocks for 256 pixels and more, six below.
 import flax.linen as nn
 from jax.typing import DTypeLike
 
+from echogan_jax.models import colour
 from echogan_jax.models.layers import Conv, Map, instance_norm, reflect
-from echogan_jax.models.sampling import Down, Maps, Names, Up, follow
+from echogan_jax.models.sampling import Down, Up
+from echogan_jax.models.taps import Maps, Names, follow
 
 
 class Block(nn.Module):
@@ -48,6 +50,8 @@ class ResNet(nn.Module):
     up: how the side is doubled, as `sampling.Up`.
     down: how it is halved, as `sampling.Down`.
     down_bias: give the downs biases, which only their taps can show.
+    colours: 3 for weights trained on colour: grey goes in three times, and the
+      luma of what comes out is returned.
     dtype: of the computation, None for the operands' own.
   """
 
@@ -56,6 +60,7 @@ class ResNet(nn.Module):
   up: str = 'deconv'
   down: str = 'stride'
   down_bias: bool = False
+  colours: int = 1
   dtype: DTypeLike | None = None
 
   @property
@@ -81,7 +86,9 @@ class ResNet(nn.Module):
   @nn.compact
   def __call__(self, x: Map, taps: Names = ()) -> Map | tuple[Map, ...]:
     """Translate images in [-1, 1], or return the maps at `taps` only."""
-    return follow(self._maps(x), taps, self.depths)
+    maps = self._maps(colour.spread(x, self.colours))
+    y = follow(maps, taps, self.depths)
+    return y if taps else colour.gather(y, x)
 
   def _maps(self, x: Map) -> Maps:
     y = reflect(x, 3)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from echogan_jax.models.layers import Conv, Map, instance_norm, leaky
-from echogan_jax.models.sampling import NEAREST, Maps, Names, double, follow
+from echogan_jax.models.sampling import NEAREST, double
+from echogan_jax.models.taps import Maps, Names, follow
 from echogan_jax.models.unet import Halving
 
 
@@ -59,7 +60,7 @@ class ResUNet(Halving, nn.Module):
       y = Block(wide, self.dtype, name=f'enc_{i}')(y)
       yield f'enc_{i}', y
       skips.append(y)
-      y = nn.max_pool(y, (2, 2), (2, 2))
+      y = nn.max_pool(y, window_shape=(2, 2), strides=(2, 2))
     for i, wide in reversed(list(enumerate(widths))):
       up = Conv(
         wide, 3, pad=(1, 1), use_bias=False, dtype=self.dtype, name=f'up_{i}'

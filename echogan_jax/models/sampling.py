@@ -1,11 +1,10 @@
-"""Ways to double and to halve the side of maps, and taps on the way.
+"""Ways to double and to halve the side of maps.
 
 Transposed convolutions overlap unevenly and leave a checkerboard; the other
 ways up are its published cures. Each takes maps of side n to side 2 n.
 """
 
 import math
-from collections.abc import Iterator
 
 import flax.linen as nn
 import jax
@@ -18,9 +17,6 @@ from jaxtyping import Array
 
 from echogan_jax.command import BadInput
 from echogan_jax.models.layers import Conv, Deconv, Map, convolve
-
-Names = tuple[str, ...]
-Maps = Iterator[tuple[str, Map]]  # a network, map by named map
 
 # weights of the pixels around the first of the two that a pixel becomes, the
 # nearer one right of the middle; the second has them mirrored
@@ -39,11 +35,22 @@ UPS = ('deconv', *_RESIZED, 'pixel_shuffle', 'adaptive')
 DOWNS = ('stride', 'blur')
 
 
-def _shifts(x: Map, axis: int, reach: int, mode: str, stride: int) -> list[Map]:
+def _repeat(x: Map, axis: int, reach: int) -> Map:
+  # jnp.pad(mode='edge') becomes what ONNX has no word for
+  n = x.shape[axis]
+  first = [lax.slice_in_dim(x, 0, 1, axis=axis)] * reach
+  last = [lax.slice_in_dim(x, n - 1, n, axis=axis)] * reach
+  return jnp.concatenate([*first, x, *last], axis)
+
+
+def _reflect(x: Map, axis: int, reach: int) -> Map:
   pads = [(0, 0)] * 4
   pads[axis] = (reach, reach)
-  wide, n = jnp.pad(x, pads, mode=mode), x.shape[axis]
-  firsts = range(2 * reach + 1)
+  return jnp.pad(x, pads, mode='reflect')
+
+
+def _shifts(wide: Map, axis: int, reach: int, stride: int) -> list[Map]:
+  n, firsts = wide.shape[axis] - 2 * reach, range(2 * reach + 1)
   return [lax.slice_in_dim(wide, i, i + n, stride, axis) for i in firsts]
 
 
@@ -55,7 +62,8 @@ def double(x: Map, weights: tuple[float, ...]) -> Map:
     weights: `NEAREST`, `BILINEAR` or `BICUBIC`.
   """
   for axis in (1, 2):
-    near = _shifts(x, axis, len(weights) // 2, 'edge', 1)
+    reach = len(weights) // 2
+    near = _shifts(_repeat(x, axis, reach), axis, reach, 1)
     pair = [
       sum(w * y for w, y in zip(side, views, strict=True) if w)
       for side, views in ((weights, near[:-1]), (weights[::-1], near[1:]))
@@ -68,7 +76,7 @@ def double(x: Map, weights: tuple[float, ...]) -> Map:
 def halve(x: Map) -> Map:
   """Blur with [1, 2, 1] / 4 and keep every second pixel (Zhang 2019)."""
   for axis in (1, 2):
-    left, middle, right = _shifts(x, axis, 1, 'reflect', 2)
+    left, middle, right = _shifts(_reflect(x, axis, 1), axis, 1, 2)
     x = (left + 2 * middle + right) / 4
   return x
 
@@ -79,29 +87,6 @@ def shuffle(x: Map) -> Map:
   x = x.reshape(batch, height, width, 2, 2, channels // 4)
   x = x.transpose(0, 1, 3, 2, 4, 5)
   return x.reshape(batch, 2 * height, 2 * width, channels // 4)
-
-
-def follow(maps: Maps, taps: Names, depths: Names) -> Map | tuple[Map, ...]:
-  """Run a network that yields its named maps, only as far as asked.
-
-  Args:
-    maps: the network, lazily: hidden maps and at last its output.
-    taps: names of the maps to return, in the order to return them.
-    depths: the names there are; BadInput if a tap is not among them.
-
-  Returns:
-    The output where there are no taps, else the maps.
-  """
-  for tap in taps:
-    if tap not in depths:
-      raise BadInput(f'no tap {tap}: choose among {", ".join(depths)}')
-  found = {}
-  for name, y in maps:
-    if name in taps:
-      found[name] = y
-      if len(found) == len(set(taps)):
-        return tuple(found[tap] for tap in taps)
-  return y
 
 
 class Up(nn.Module):
@@ -237,7 +222,7 @@ class Adaptive(nn.Module):
     sides = jnp.array([(*BILINEAR, 0.0), (0.0, *BILINEAR[::-1])], x.dtype)
     plain = jnp.einsum('ri,sj->ijrs', sides, sides).reshape(9, 4, 1)
     weights = plain + change.reshape(batch, height, width, 9, 4, groups)
-    wide = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='edge')
+    wide = _repeat(_repeat(x, 1, 1), 2, 1)
     squares = jnp.stack(
       [wide[:, i : i + height, j : j + width] for i, j in np.ndindex(3, 3)], 3
     ).reshape(batch, height, width, 9, groups, channels // groups)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from echogan_jax.models.layers import Conv, Deconv, KerasInstanceNorm, Map
-from echogan_jax.models.sampling import Maps, Names, follow
+from echogan_jax.models.taps import Maps, Names, follow
 
 
 class SeedResNet(nn.Module):

@@ -1,4 +1,4 @@
-"""Read PyTorch's checkpoints without PyTorch, and without trust.
+"""Read and write PyTorch's checkpoints without PyTorch, and without trust.
 
 A checkpoint is a pickle, which is a program, beside raw storages. Here that
 program may build mappings and views of arrays; nothing else that it names is
@@ -13,13 +13,14 @@ import struct
 import sys
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from echogan_jax.command import BadInput
+from echogan_jax.data.files import replacing
 
 _TYPES = {
   'BFloat16Storage': jnp.bfloat16,
@@ -34,6 +35,7 @@ _TYPES = {
   'ShortStorage': np.int16,
 }
 _MAGIC = (0x1950A86A20F9469CFC6C, 1001)  # and the version of the stream
+_ORDERED = b'ccollections\nOrderedDict\n' + pickle.EMPTY_TUPLE + pickle.REDUCE
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
@@ -175,3 +177,45 @@ def _read_stream(content: bytes) -> Any:
       raise ValueError('a storage of another size')
     _fill(storage, stream.read(storage.nbytes))
   return found
+
+
+def write(path: pathlib.Path, state: Mapping[str, np.ndarray]) -> None:
+  """Write float32 arrays as `torch.save` writes a state_dict.
+
+  `torch.load(path, weights_only=True)` reads it. Equal arrays in equal order
+  give equal bytes.
+  """
+  opcodes = [pickle.PROTO + b'\2', _ORDERED, pickle.MARK]
+  for number, (key, array) in enumerate(state.items()):
+    opcodes += [_text(key), *_described(str(number), array)]
+  opcodes += [pickle.SETITEMS, pickle.STOP]
+  members = {'data.pkl': b''.join(opcodes), 'byteorder': b'little'}
+  for number, array in enumerate(state.values()):
+    members[f'data/{number}'] = array.astype('<f4').tobytes()
+  members['version'] = b'3\n'
+  with replacing(path) as part, zipfile.ZipFile(part, 'w') as archive:
+    for name, content in members.items():
+      # `torch.load` reads what is stored, not what is deflated
+      archive.writestr(zipfile.ZipInfo(f'archive/{name}'), content)
+
+
+def _described(key: str, array: np.ndarray) -> Iterator[bytes]:
+  """Yield the opcodes of a call that rebuilds an array on its storage."""
+  strides = np.empty(array.shape, np.int8).strides
+  yield b'ctorch._utils\n_rebuild_tensor_v2\n' + pickle.MARK
+  yield pickle.MARK + _text('storage') + b'ctorch\nFloatStorage\n'
+  yield _text(key) + _text('cpu') + _whole(array.size)
+  yield pickle.TUPLE + pickle.BINPERSID + _whole(0)
+  for numbers in (array.shape, strides):
+    yield pickle.MARK + b''.join(map(_whole, numbers)) + pickle.TUPLE
+  # it asks for no gradient, and nothing is called when it gets one
+  yield pickle.NEWFALSE + _ORDERED + pickle.TUPLE + pickle.REDUCE
+
+
+def _text(value: str) -> bytes:
+  content = value.encode()
+  return pickle.BINUNICODE + struct.pack('<I', len(content)) + content
+
+
+def _whole(number: int) -> bytes:
+  return pickle.BININT + struct.pack('<i', number)

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from echogan_jax.command import BadInput
+from echogan_jax.models import colour
 from echogan_jax.models.layers import Conv, Map, instance_norm, leaky
-from echogan_jax.models.sampling import Maps, Names, Up, follow
+from echogan_jax.models.sampling import Up
+from echogan_jax.models.taps import Maps, Names, follow
 
 
 class Halving:
@@ -34,6 +36,7 @@ class UNet(Halving, nn.Module):
       2019); which scales that paper joins is unverified.
     up: how the side is doubled, as `sampling.Up`; transposed convolutions
       have 4x4 kernels.
+    colours: 3 for weights trained on colour, as `ResNet`'s.
     dtype: of the computation, None for the operands' own.
   """
 
@@ -41,6 +44,7 @@ class UNet(Halving, nn.Module):
   downs: int = 8
   skip_every: int = 1
   up: str = 'deconv'
+  colours: int = 1
   dtype: DTypeLike | None = None
 
   @property
@@ -53,7 +57,9 @@ class UNet(Halving, nn.Module):
     """Translate images in [-1, 1], or return the maps at `taps` only."""
     if self.skip_every < 1:
       raise BadInput(f'skip_every={self.skip_every}: use 1 or more')
-    return follow(self._maps(x), taps, self.depths)
+    maps = self._maps(colour.spread(x, self.colours))
+    y = follow(maps, taps, self.depths)
+    return y if taps else colour.gather(y, x)
 
   def _maps(self, x: Map) -> Maps:
     last = self.downs - 1

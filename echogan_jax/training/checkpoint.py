@@ -67,7 +67,20 @@ def save(manager: ocp.CheckpointManager, state: TrainState) -> None:
   if step == manager.latest_step():
     return
   state = parallel.shared(state)
-  parts = {'state': state.replace(ema={}), 'ema': state.ema}
+  _put(manager, step, {'state': state.replace(ema={}), 'ema': state.ema})
+
+
+def save_ema(workdir: pathlib.Path, ema: PyTree) -> None:
+  """Write generators alone, as step 0: they were trained elsewhere.
+
+  Raises:
+    BadInput: they cannot be written.
+  """
+  with opened(workdir, keep=1) as manager:
+    _put(manager, 0, {'ema': ema})
+
+
+def _put(manager: ocp.CheckpointManager, step: int, parts: PyTree) -> None:
   items = ocp.args.Composite(
     **{name: ocp.args.StandardSave(part) for name, part in parts.items()},
     note=ocp.args.JsonSave(note.write(parts)),

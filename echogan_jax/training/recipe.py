@@ -44,6 +44,12 @@ def check(
   if not any(path.name.isdigit() for path in steps):
     return {}  # an attempt that died before it had a result to protect
   there = read(workdir)
+  if 'imported' in there:
+    raise BadInput(
+      f'{workdir} holds weights that were imported, no run to go on with: '
+      'enhance, evaluate and export can read it; to train, choose another '
+      '--workdir'
+    )
   if layout(there) != LAYOUT:
     raise BadInput(
       f'{workdir} is of another version of this program (layout '

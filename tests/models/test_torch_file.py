@@ -1,8 +1,9 @@
-"""PyTorch's own files read exactly; hostile and damaged ones refused."""
+"""PyTorch's own files read and written exactly; hostile ones refused."""
 
 import os
 import pathlib
 import pickle
+import pickletools
 import struct
 import tracemalloc
 import zipfile
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from echogan_jax.command import BadInput
-from echogan_jax.models.torch_file import read
+from echogan_jax.models.torch_file import read, write
 
 HERE = pathlib.Path(__file__).parents[1] / 'reference' / 'pth'
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -237,3 +238,63 @@ def test_a_missing_file_is_refused(tmp_path):
     read(tmp_path / 'w.pth')
   with pytest.raises(BadInput, match='cannot be read: Is a directory'):
     read(tmp_path)
+
+
+STATE = {
+  'b.weight': np.arange(24, dtype=np.float32)
+  .reshape(2, 3, 4)
+  .transpose(2, 1, 0),
+  'a.bias': VALUES,
+  'scalar': np.array(5, np.float32),
+}
+TENSOR = (
+  'BINUNICODE GLOBAL MARK MARK BINUNICODE GLOBAL BINUNICODE BINUNICODE BININT '
+  'TUPLE BINPERSID BININT MARK {0} TUPLE MARK {0} TUPLE NEWFALSE GLOBAL '
+  'EMPTY_TUPLE REDUCE TUPLE REDUCE'
+)
+
+
+def test_what_is_written_is_read_in_its_order(tmp_path):
+  write(tmp_path / 'made' / 'w.pth', STATE)
+  found = read(tmp_path / 'made' / 'w.pth')
+  assert list(found) == list(STATE)
+  for key, array in STATE.items():
+    assert found[key].dtype == np.float32 and found[key].flags.c_contiguous
+    np.testing.assert_array_equal(found[key], array)
+  write(tmp_path / 'again.pth', STATE)
+  again = (tmp_path / 'again.pth').read_bytes()
+  assert again == (tmp_path / 'made' / 'w.pth').read_bytes()
+
+
+def test_the_program_is_what_torch_load_allows(tmp_path):
+  write(tmp_path / 'w.pth', STATE)
+  program = zipfile.ZipFile(tmp_path / 'w.pth').read('archive/data.pkl')
+  steps = [(op.name, value) for op, value, _ in pickletools.genops(program)]
+  tensors = [TENSOR.format(' '.join(['BININT'] * n)) for n in (3, 1, 0)]
+  expected = ['PROTO GLOBAL EMPTY_TUPLE REDUCE MARK', *tensors, 'SETITEMS STOP']
+  assert [name for name, _ in steps] == ' '.join(expected).split()
+  assert {value for name, value in steps if name == 'GLOBAL'} == {
+    'collections OrderedDict',
+    'torch._utils _rebuild_tensor_v2',
+    'torch FloatStorage',
+  }
+  values = [v for name, v in steps if name in ('BININT', 'BINUNICODE')]
+  # size of the storage and offset, then shape and strides in elements
+  first = ['b.weight', 'storage', '0', 'cpu', 24, 0, 4, 3, 2, 6, 2, 1]
+  assert values[: len(first)] == first
+
+
+def test_the_archive_is_laid_out_as_pytorchs(tmp_path):
+  write(tmp_path / 'w.pth', STATE)
+  ours = zipfile.ZipFile(tmp_path / 'w.pth')
+  theirs = zipfile.ZipFile(HERE / 'plain.pth')
+  names = [name.partition('/')[2] for name in theirs.namelist()]
+  made = ours.namelist()
+  assert {name.partition('/')[0] for name in made} == {'archive'}
+  assert {name.partition('/')[2] for name in made} <= set(names)
+  assert made[0] == 'archive/data.pkl'
+  for name in ('version', 'byteorder'):
+    root = theirs.namelist()[0].partition('/')[0]
+    assert ours.read(f'archive/{name}') == theirs.read(f'{root}/{name}')
+  assert {info.compress_type for info in ours.infolist()} == {0}
+  assert ours.read('archive/data/1') == VALUES.astype('<f4').tobytes()
