@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float32, PyTree, UInt8
 
-from echogan_jax import image, models
+from echogan_jax import models
 from echogan_jax.command import BadInput
+from echogan_jax.models import deployed
 from echogan_jax.training import checkpoint, note, recipe
 
 BATCH = 8  # frames per call; the last is filled up, so one compilation does
@@ -55,7 +56,7 @@ def load(workdir: pathlib.Path, *, step: int | None = None) -> Enhancer:
   """
   config = recipe.read(workdir)
   try:
-    made = models.create(config['model'])
+    made = models.generators(config['model'])
     size = config['data']['size']
     blank = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
     like = jax.eval_shape(made.generator.init, jax.random.key(0), blank)
@@ -81,9 +82,10 @@ def load(workdir: pathlib.Path, *, step: int | None = None) -> Enhancer:
 
 
 Play = Callable[[PyTree, Floats], Floats]
+Made = models.Models | models.Generators
 
 
-def players(made: models.Models) -> tuple[Translate, Play]:
+def players(made: Made) -> tuple[Translate, Play]:
   """Return what the networks do, compiled once for any weights."""
   return translator(made), _player(made)
 
@@ -107,7 +109,7 @@ def assemble(
   )
 
 
-def _player(made: models.Models) -> Play:
+def _player(made: Made) -> Play:
   """Return (generator's params, frames in [-1, 1]) -> what it makes of them."""
   call = jax.jit(lambda p, x: made.generator.apply({'params': p}, x))
 
@@ -117,7 +119,7 @@ def _player(made: models.Models) -> Play:
   return play
 
 
-def translator(made: models.Models) -> Translate:
+def translator(made: Made) -> Translate:
   """Return (generator's params, frames, masks) -> translated frames.
 
   Outside the masks every pixel is the input's own.
@@ -125,9 +127,7 @@ def translator(made: models.Models) -> Translate:
 
   @jax.jit
   def call(params: PyTree, frames: jax.Array, masks: jax.Array) -> jax.Array:
-    x = image.to_float(frames)
-    y = made.generator.apply({'params': params}, x)
-    return jnp.where(masks, image.to_uint8(y), frames)
+    return deployed.apply(made.generator, params, frames, masks)[0]
 
   def translate(params: PyTree, frames: Frames, masks: Masks) -> Frames:
     masks = np.broadcast_to(masks, frames.shape)
