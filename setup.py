@@ -15,6 +15,7 @@ _LOSSLESS = ['python-gdcm>=3.0.24']
 _OCR = ['onnxruntime>=1.20', 'rapidocr>=3.10,<3.11']
 _VOLUMES = ['SimpleITK>=2.3']
 _BEAM = ['apache-beam>=2.70']
+_SERVE = ['gradio>=6.31,<7', *_VIDEO]
 _BASELINES = ['scikit-image>=0.24']
 _TEST = [
   *_BASELINES,
@@ -22,7 +23,7 @@ _TEST = [
   *_CODECS,
   *_LOSSLESS,
   *_OCR,
-  *_VIDEO,
+  *_SERVE,
   *_VOLUMES,
   'beartype>=0.19',
   'deid-data>=0.0.20',
@@ -46,12 +47,14 @@ setup(
   license='Apache-2.0',
   packages=find_packages(include=['echogan_jax*']),
   package_data={
+    'echogan_jax.delivery': ['page.css', 'player.html', 'player.js'],
     'echogan_jax.evaluation': ['judge.npz'],
     'echogan_jax.page': ['template.html'],
   },
   python_requires='>=3.11',
   install_requires=[
     'absl-py',
+    'flatbuffers>=24',  # jax.export writes with it and does not bring it
     'flax>=0.12,<0.13',
     'importlib_resources',  # tensorflow-datasets needs it and does not say so
     'jax>=0.10,<0.13',
@@ -84,6 +87,7 @@ setup(
     'lossless': _LOSSLESS,  # JPEG lossless
     'ocr': _OCR,  # text inside the sector
     'perceptual': [],  # what it named is installed anyhow
+    'serve': _SERVE,  # the page that `serve` opens
     'video': _VIDEO,  # MP4 and AVI, also inside DICOM
     'volumes': _VOLUMES,  # NIfTI and MetaImage: CAMUS, DehazingEcho
     'test': _TEST,
