@@ -21,7 +21,8 @@ LAYERS = (
   {'training.combination'},
   {'training.parallel', 'training.checkpoint', 'training.enhancer'},
   {'data.builder', 'data.order', 'data.pipeline'},
-  {'evaluation', 'page'},
+  {'evaluation', 'exchange', 'page'},
+  {'delivery'},
   {'training.loop'},
   {'__main__', *VERBS},
 )

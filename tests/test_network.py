@@ -5,7 +5,15 @@ import socket
 import pytest
 import tiny
 
-from echogan_jax import enhance, evaluate, ingest, phantom, report
+from echogan_jax import (
+  enhance,
+  evaluate,
+  export,
+  import_torch,
+  ingest,
+  phantom,
+  report,
+)
 from echogan_jax.training import loop
 
 _ASKING = ('connect', 'connect_ex', 'bind', 'listen', 'sendto', 'sendmsg')
@@ -57,4 +65,8 @@ def test_no_verb_asks_the_network(tried, tmp_path):
   enhance.main([f'--workdir={run}', f'--input={clip}', f'--output={out}.gif'])
   report.main([f'--workdir={run}'])
   assert (run / 'report.html').is_file()
+  for suffix in ('pth', 'stablehlo'):
+    export.main([f'--workdir={run}', f'--output={run}.{suffix}'])
+  again = tmp_path / 'again'
+  import_torch.main([f'--generator={run}.pth', f'--workdir={again}'])
   assert tried == []
