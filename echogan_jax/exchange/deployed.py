@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, PyTree, UInt8
 
 from echogan_jax.command import BadInput
+from echogan_jax.models.convolution import form
 from echogan_jax.models.deployed import Frames, Inside, Values, apply
 
 Deployed = Callable[[Frames, Inside], tuple[Frames, Values]]
@@ -20,10 +21,14 @@ TOLERANCE = 1e-3  # in `values`: an eighth of a grey level
 def deployed(generator: nn.Module, params: PyTree) -> Deployed:
   """Return (frames, inside) -> (enhanced, values), weights included.
 
-  The layers take their CPU form where there is no accelerator: it is made of
-  plain convolutions, so what is traced on one machine holds on any other.
+  In the portable form: what is traced on one machine holds on any other.
   """
-  return lambda frames, inside: apply(generator, params, frames, inside)
+
+  def call(frames: Frames, inside: Inside) -> tuple[Frames, Values]:
+    with form('portable'):
+      return apply(generator, params, frames, inside)
+
+  return call
 
 
 def sizes(generator: nn.Module, trained: int, *, fixed: bool = False) -> str:

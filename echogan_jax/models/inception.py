@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from echogan_jax.command import BadInput
-from echogan_jax.models.layers import Map, convolve
+from echogan_jax.models.convolution import Map, convolve
 from echogan_jax.models.torch_file import read as read_torch
 
 SIDE = 299  # pixels

@@ -1,11 +1,4 @@
-"""Convolutions and norms: PyTorch's geometry, in the form XLA runs fastest.
-
-The mathematics is that of the plain layers. On CPU three of them have slow
-paths in XLA (a convolution without padding, one with few output channels,
-the gradient of a transposed one), so `_on_cpu` chooses an equal form made of
-convolutions that are fast; `tests/models/test_layers.py` holds both to the
-same numbers.
-"""
+"""Convolutions and norms with PyTorch's geometry, as modules."""
 
 from collections.abc import Callable
 
@@ -15,104 +8,9 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-Map = Float[Array, 'batch _ _ _']  # NHWC; layers change all but the batch
-Kernel = Float[Array, '_ _ inputs _']
-Pads = tuple[tuple[int, int], tuple[int, int]]
-
-_NHWC = ('NHWC', 'HWIO', 'NHWC')
-_FEW = 4  # output channels up to which the separable sum wins
-
-
-def _on_cpu() -> bool:
-  return jax.default_backend() == 'cpu'
-
-
-def _convolve(x: Map, kernel: Kernel, stride: int, pads: Pads) -> Map:
-  return lax.conv_general_dilated(
-    x, kernel, (stride, stride), pads, dimension_numbers=_NHWC
-  )
-
-
-def convolve(x: Map, kernel: Kernel, *, stride: int = 1, pads: Pads) -> Map:
-  """Correlate with zero padding, as torch's conv2d."""
-  if not _on_cpu():
-    return _convolve(x, kernel, stride, pads)
-  if stride == 1 and kernel.shape[3] <= _FEW:
-    return _convolve_to_few(x, kernel, pads)
-  if pads == ((0, 0), (0, 0)):
-    # without any padding XLA:CPU leaves its fast path: pad, then cut off
-    rows = (x.shape[1] - kernel.shape[0]) // stride + 1
-    return _convolve(x, kernel, stride, ((0, stride), (0, 0)))[:, :rows]
-  return _convolve(x, kernel, stride, pads)
-
-
-def _convolve_to_few(x: Map, kernel: Kernel, pads: Pads) -> Map:
-  # one channel per kernel column, then a sum of shifted columns: the weight
-  # gradient of a one-channel convolution is ten times slower
-  rows, columns, inputs, outputs = kernel.shape
-  tall = kernel.transpose(0, 2, 1, 3).reshape(
-    rows, 1, inputs, columns * outputs
-  )
-  x = jnp.pad(x, ((0, 0), (0, 0), pads[1], (0, 0)))
-  parts = _convolve(x, tall, 1, (pads[0], (0, 0)))
-  parts = parts.reshape(*parts.shape[:3], columns, outputs)
-  width = x.shape[2] - columns + 1
-  return sum(parts[:, :, i : i + width, i] for i in range(columns))
-
-
-def deconvolve(
-  x: Map, kernel: Kernel, *, padding: int, output_padding: int
-) -> Map:
-  """Transpose a stride-2 convolution, as torch's conv_transpose2d.
-
-  Args:
-    x: input map.
-    kernel: square; torch's [in, out, k, k] as [k, k, in, out], not flipped.
-    padding: of the convolution that is transposed.
-    output_padding: rows and columns added at the end.
-
-  Returns:
-    A map of side 2 n - 2 - 2 padding + k + output_padding.
-  """
-  if _on_cpu():
-    return _deconvolve_by_phase(x, kernel, padding, output_padding)
-  size = kernel.shape[0]
-  pads = (size - 1 - padding, size - 1 - padding + output_padding)
-  return lax.conv_general_dilated(
-    x,
-    kernel[::-1, ::-1],
-    (1, 1),
-    (pads, pads),
-    lhs_dilation=(2, 2),
-    dimension_numbers=_NHWC,
-  )
-
-
-def _deconvolve_by_phase(
-  x: Map, kernel: Kernel, padding: int, output_padding: int
-) -> Map:
-  # output row 2m+r sums x[m+s] over the taps k with r + padding - k = 2s, so
-  # each of the four phases is an ordinary small convolution of the input
-  size = kernel.shape[0]
-  taps = []
-  for r in (0, 1):
-    chosen = [k for k in reversed(range(size)) if (r + padding - k) % 2 == 0]
-    shifts = [(r + padding - k) // 2 for k in chosen]
-    taps.append((jnp.array(chosen), (-shifts[0], shifts[-1])))
-  rows = []
-  for vertical, above in taps:
-    phases = [
-      _convolve(x, kernel[vertical][:, horizontal], 1, (above, beside))
-      for horizontal, beside in taps
-    ]
-    rows.append(jnp.stack(phases, axis=3))
-  y = jnp.stack(rows, axis=2)  # [batch, m, r, n, r, channels]
-  batch, height, _, width, _, channels = y.shape
-  y = y.reshape(batch, 2 * height, 2 * width, channels)
-  side = -2 - 2 * padding + size + output_padding
-  return y[:, : 2 * x.shape[1] + side, : 2 * x.shape[2] + side]
+from echogan_jax.models.convolution import Kernel, Map, convolve, deconvolve
 
 
 def reflect(x: Map, width: int) -> Map:

@@ -16,7 +16,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from echogan_jax.command import BadInput
-from echogan_jax.models.layers import Conv, Deconv, Map, convolve
+from echogan_jax.models.convolution import Map, convolve
+from echogan_jax.models.layers import Conv, Deconv
 
 # weights of the pixels around the first of the two that a pixel becomes, the
 # nearer one right of the middle; the second has them mirrored

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from echogan_jax.command import BadInput
-from echogan_jax.models.layers import Map, convolve
+from echogan_jax.models.convolution import Map, convolve
 from echogan_jax.shapes import Image
 
 SMALLEST = 16  # pixels to a side: one at the deepest maps

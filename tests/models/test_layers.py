@@ -1,4 +1,4 @@
-"""Layers against PyTorch's numbers; fast forms against plain ones."""
+"""Layers against PyTorch's numbers."""
 
 import jax
 import jax.numpy as jnp
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch_layout as layout
 
-from echogan_jax.models import layers
+from echogan_jax.models import convolution, layers
 
 
 @pytest.mark.parametrize('name', ['k3s2p1op1', 'k4s2p1'])
 def test_deconvolution_is_torchs(reference, name):
   golden = reference('primitives')
   group = f'convT_{name}'
-  y = layers.deconvolve(
+  y = convolution.deconvolve(
     jnp.asarray(layout.nhwc(golden[f'{group}/x'])),
     jnp.asarray(golden[f'{group}/weight'].transpose(2, 3, 0, 1)),
     padding=1,
@@ -29,7 +29,7 @@ def test_deconvolution_is_torchs(reference, name):
 def test_convolution_is_torchs(reference, name, stride):
   golden = reference('primitives')
   group = f'conv_{name}'
-  y = layers.convolve(
+  y = convolution.convolve(
     jnp.asarray(layout.nhwc(golden[f'{group}/x'])),
     jnp.asarray(golden[f'{group}/weight'].transpose(2, 3, 1, 0)),
     stride=stride,
@@ -62,39 +62,6 @@ def test_instance_norm_is_torchs_also_where_it_is_hard(reference):
   tolerance = np.full((2, 3), 2e-5)
   tolerance[0, :2], tolerance[1, 1:] = 1e-3, 2e-3
   assert np.all(np.abs(slope - slopes).max(axis=(1, 2)) <= tolerance)
-
-
-CASES = {
-  'valid': lambda x, k: layers.convolve(x, k, pads=((0, 0), (0, 0))),
-  'valid strided': lambda x, k: layers.convolve(
-    x, k, stride=2, pads=((0, 0), (0, 0))
-  ),
-  'few outputs': lambda x, k: layers.convolve(
-    x, k[..., :1], pads=((1, 2), (1, 2))
-  ),
-  'up 3': lambda x, k: layers.deconvolve(
-    x, k[:3, :3], padding=1, output_padding=1
-  ),
-  'up 4': lambda x, k: layers.deconvolve(x, k, padding=1, output_padding=0),
-}
-
-
-@pytest.mark.parametrize('case', CASES)
-def test_fast_forms_equal_the_plain_ones_in_value_and_gradient(
-  case, monkeypatch
-):
-  x = jax.random.normal(jax.random.key(0), (2, 9, 10, 5))
-  kernel = jax.random.normal(jax.random.key(1), (4, 4, 5, 6))
-
-  def run():
-    y, pull = jax.vjp(CASES[case], x, kernel)
-    return y, *pull(jnp.cos(y))
-
-  fast = run()
-  monkeypatch.setattr(layers, '_on_cpu', lambda: False)
-  for a, b in zip(fast, run(), strict=True):
-    assert a.shape == b.shape
-    np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-4)
 
 
 def test_keras_norm_adds_its_epsilon_to_the_deviation():

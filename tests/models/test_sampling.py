@@ -7,7 +7,7 @@ import pytest
 import torch_layout as layout
 
 from echogan_jax.command import BadInput
-from echogan_jax.models import layers, sampling
+from echogan_jax.models import convolution, sampling
 from echogan_jax.models.sampling import Adaptive, Down, PixelShuffle, Up
 
 
@@ -64,7 +64,7 @@ def test_pixel_shuffle_starts_as_nearest_enlargement():
   x = noise(2, 4, 5, 3)
   y, variables = PixelShuffle(6).init_with_output(jax.random.key(1), x)
   kernel = variables['params']['icnr_kernel'][..., :6]
-  small = layers.convolve(x, kernel, pads=((1, 1), (1, 1)))
+  small = convolution.convolve(x, kernel, pads=((1, 1), (1, 1)))
   np.testing.assert_allclose(y, sampling.double(small, (0.0, 1.0)), atol=1e-6)
 
 
