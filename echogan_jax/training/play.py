@@ -86,20 +86,41 @@ def play(
     return image.inside(made, source, now.mask[domain])
 
   fake, cycled, same = {}, {}, {}
+  again = 'same' in needs or ('patches' in needs and models.sampling.identity)
   for name in models.names:
     source, target = GENERATORS[name]
+    if again and not models.sampling.flip:
+      # one call for both: half as many, larger products, and a smaller program
+      pair = _interleave(now.real[source], now.real[target])
+      made = models.generator.apply(
+        {'params': params['generators'][name]}, pair
+      )
+      for domain, x, found in zip(
+        (source, target), _separate(made), (fake, same), strict=True
+      ):
+        found[target] = image.inside(x, now.real[domain], now.mask[domain])
+      continue
     fake[target] = translate(name, now.real[source], source, turn)
+    if again:
+      same[target] = translate(name, now.real[target], target)
   if 'cycled' in needs:
     for name in models.names:
       source, target = GENERATORS[name]
       cycled[source] = translate(_TO[source], fake[target], source)
-  if 'same' in needs or ('patches' in needs and models.sampling.identity):
-    same = {d: translate(_TO[d], now.real[d], d) for d in models.targets}
   out = Outputs(now.real, now.mask, fake, cycled, same)
   out = out._replace(grades=now.grades, anatomy=now.anatomy)
   if 'patches' in needs:
     out = out._replace(**_patches(models, params, out, key, turn))
   return _opinions(cast, out)
+
+
+def _interleave(first: Image, second: Image) -> Array:
+  """Join two batches so that each device keeps the rows it has."""
+  return jnp.stack([first, second], axis=1).reshape(-1, *first.shape[1:])
+
+
+def _separate(x: Array) -> tuple[Array, Array]:
+  return x[::2], x[1::2]
 
 
 def _stay(x: Array) -> Array:
