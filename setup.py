@@ -16,6 +16,7 @@ _OCR = ['onnxruntime>=1.20', 'rapidocr>=3.10,<3.11']
 _VOLUMES = ['SimpleITK>=2.3']
 _BEAM = ['apache-beam>=2.70']
 _SERVE = ['gradio>=6.31,<7', *_VIDEO]
+_TORCH = ['torch>=2.4']
 _BASELINES = ['scikit-image>=0.24']
 _TEST = [
   *_BASELINES,
@@ -88,6 +89,7 @@ setup(
     'ocr': _OCR,  # text inside the sector
     'perceptual': [],  # what it named is installed anyhow
     'serve': _SERVE,  # the page that `serve` opens
+    'torch': _TORCH,  # what `experiments.benchmark_torch` compares with
     'video': _VIDEO,  # MP4 and AVI, also inside DICOM
     'volumes': _VOLUMES,  # NIfTI and MetaImage: CAMUS, DehazingEcho
     'test': _TEST,

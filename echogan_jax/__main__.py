@@ -3,7 +3,7 @@
 import ast
 import pathlib
 
-_NOUNS = ('__init__', '__main__', 'command', 'image', 'shapes')
+_NOUNS = ('__init__', '__main__', 'command', 'configured', 'image', 'shapes')
 
 
 def verbs() -> dict[str, str]:

@@ -2,8 +2,10 @@
 
 import argparse
 import errno
+import importlib
 import os
 import pathlib
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -41,6 +43,21 @@ def parser(verb: str, doc: str | None) -> Parser:
     formatter_class=argparse.RawDescriptionHelpFormatter,
     allow_abbrev=False,
   )
+
+
+def chain(lines: Sequence[str], workdir: pathlib.Path) -> None:
+  """Run verbs in this process, one after the other.
+
+  Args:
+    lines: as `verb --flag=…`; {workdir} in them is replaced.
+    workdir: by this folder.
+  """
+  for line in lines:
+    verb, *rest = shlex.split(line)
+    rest = [word.replace('{workdir}', str(workdir)) for word in rest]
+    print('$ python -m', f'echogan_jax.{verb}', *map(shlex.quote, rest))
+    sys.stdout.flush()
+    importlib.import_module(f'echogan_jax.{verb}').main(rest)
 
 
 def _one_line(error: BaseException) -> str:

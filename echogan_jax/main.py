@@ -6,23 +6,17 @@
 Run from the repository root. The same command goes on where it stopped.
 """
 
-import importlib
 import os
 import pathlib
-import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
-from echogan_jax import command
+from echogan_jax import command, configured
 from echogan_jax.training.interrupt import GO_ON, Interrupt, Stopped
-
-_CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
-_WORKDIR = flags.DEFINE_string('workdir', None, 'where the run is kept')
 
 
 def main(argv: Sequence[str]) -> None:
@@ -54,54 +48,25 @@ def _run(config: ConfigDict, workdir: pathlib.Path) -> None:
   )
   first = jax.process_index() == 0
   if first:
-    _run_all(config.before, workdir)
+    command.chain(config.before, workdir)
   step, end = _train(config, workdir), config.train.num_steps
   print(f'{workdir}: at step {step} of {end}')
   if step < end:
     raise Stopped
   if first:
-    _run_all(config.after, workdir)
+    command.chain(config.after, workdir)
     recipe.finish(workdir)
   hosts.wait('it is finished')
 
 
 def _parse(argv: Sequence[str]) -> tuple[ConfigDict, pathlib.Path]:
-  for word in argv:
-    if word.startswith('--config='):
-      # configs import each other as `configs.NAME`, wherever this is run
-      folder = pathlib.Path(word.removeprefix('--config=')).resolve().parent
-      sys.path.append(str(folder.parent))
-  try:
-    left = flags.FLAGS(['main', *argv])[1:]
-    config = _CONFIG.value
-    place = config and config.data.dir  # a config that failed to load fails now
-  except (LookupError, AttributeError) as error:
-    # a key in quotes, perhaps with a suggestion, itself quoted once more
-    key = str(error.args[0]).replace('\\n', ' ').replace('\\', '')
-    key = key.replace("'", '').strip('"')
-    raise command.BadInput(f'unknown config key {key}') from error
-  except (flags.Error, TypeError, ValueError) as error:
-    raise command.BadInput(str(error)) from error
-  except (OSError, ImportError, SyntaxError) as error:
-    raise command.BadInput(f'--config: {error}') from error
-  if left:
-    raise command.BadInput(f'{left[0]}: not a flag; write --config.KEY=VALUE')
-  if config is None or not _WORKDIR.value:
+  config, given = configured.read(argv, 'workdir')
+  if config is None or not given['workdir']:
     raise command.BadInput('--config=FILE and --workdir=FOLDER are needed')
-  workdir = pathlib.Path(_WORKDIR.value).expanduser()
-  config.data.dir = place.replace('{workdir}', str(workdir))
-  truth = config.eval.truth.replace('{workdir}', str(workdir))
-  config.eval.truth = truth
+  workdir = pathlib.Path(given['workdir']).expanduser()
+  for part, key in ((config.data, 'dir'), (config.eval, 'truth')):
+    part[key] = part[key].replace('{workdir}', str(workdir))
   return config, workdir
-
-
-def _run_all(lines: Sequence[str], workdir: pathlib.Path) -> None:
-  for line in lines:
-    verb, *rest = shlex.split(line)
-    rest = [word.replace('{workdir}', str(workdir)) for word in rest]
-    print('$ python -m', f'echogan_jax.{verb}', *map(shlex.quote, rest))
-    sys.stdout.flush()
-    importlib.import_module(f'echogan_jax.{verb}').main(rest)
 
 
 def _train(config: ConfigDict, workdir: pathlib.Path) -> int:

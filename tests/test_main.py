@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 import echogan_jax.__main__ as listing
-from echogan_jax import main
+from echogan_jax import command, main
 from echogan_jax.training import loop
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -125,7 +125,7 @@ def test_main_runs_what_stands_before_and_after(tmp_path, monkeypatch, capsys):
 
   monkeypatch.setattr(loop, 'train', train)
   monkeypatch.setattr(
-    main, '_run_all', lambda lines, workdir: ran.append(tuple(lines))
+    command, 'chain', lambda lines, workdir: ran.append(tuple(lines))
   )
   monkeypatch.chdir(ROOT)
   main.main(['--config=configs/quickstart.py', f'--workdir={tmp_path}'])

@@ -12,20 +12,19 @@ import numpy as np
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
-from echogan_jax import losses, models
+from echogan_jax import models
 from echogan_jax.command import BadInput
 from echogan_jax.data import files, manifest, pipeline
 from echogan_jax.evaluation import case, walk
 from echogan_jax.shapes import GENERATORS
 from echogan_jax.training import (
   alarm,
+  built,
   checkpoint,
-  combination,
   parallel,
   recipe,
   rng,
   state,
-  step,
 )
 from echogan_jax.training.enhancer import assemble, players, translator
 from echogan_jax.training.follow import Follower
@@ -130,42 +129,15 @@ def _go(
 
 def _game(config: ConfigDict) -> _Game:
   _check(config)
-  made = models.create(config.model.to_dict())
-  combination.check(config.to_dict(), made)
-  objective = losses.build(config.losses.to_dict())
-  models.check_size(made, config.data.size, objective.needs)
-  alarms = alarm.create(
-    config.train.alarms.to_dict(), config.losses.adversarial.objective
-  )
-  resting = alarms.collapse == 'skip' and np.isfinite(alarms.judge)
-  rules = state.rules(**config.state)._replace(
-    skip_nonfinite=alarms.nonfinite == 'skip',
-    rest_below=alarms.judge if resting else None,
-    rest_after=alarms.after,
-  )
+  made = built.build(config)
   data = config.data.to_dict()
-  extras = objective.needs & {'grades', 'anatomy'}
-  extras |= {'anatomy'} if made.conditioned else set()
   return _Game(
-    run=parallel.compile(
-      step.make(made, objective, rules),
-      mode=config.parallel.mode,
-      batch_size=data['batch_size'],
-    ),
-    create=functools.partial(
-      state.create,
-      made,
-      rules,
-      key=rng.stream(rng.root(config.seed), 'init'),
-      size=data['size'],
-      needs=objective.needs,
-    ),
-    batches=functools.partial(
-      pipeline.batches, **data, extras=extras, seed=config.seed
-    ),
-    sample=_sampler(made, data, config.train.samples),
-    validate=_validator(made, data, **config.eval),
-    alarms=alarms,
+    run=made.run,
+    create=made.create,
+    batches=made.batches,
+    sample=_sampler(made.models, data, config.train.samples),
+    validate=_validator(made.models, data, **config.eval),
+    alarms=made.alarms,
     resolved=config.to_dict()
     | {'data_sha256': manifest.fingerprint(pathlib.Path(data['dir']))},
   )
