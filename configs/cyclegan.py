@@ -153,6 +153,12 @@ def get_config() -> ConfigDict:
       },
       'parallel': {
         'mode': 'single',  # single | pmap | sharded
+        # in one dispatch, where none but the last is logged or saved; on CPU
+        # they go one by one all the same
+        'steps_per_call': 1,
+        # compute generators twice instead of keeping what backward needs: a
+        # third more work for a third of the memory, as 512 pixels may need
+        'remat': False,
         # many hosts; empty where Slurm, TPU or JAX_* variables tell
         'coordinator': '',  # HOST:PORT of process 0
         'processes': 1,

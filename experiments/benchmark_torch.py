@@ -122,7 +122,7 @@ class _Jax:
     return lambda: self._wait(enhance(params, x))
 
   def _step(self) -> None:
-    self._now, metrics = self._run(self._now, self._batch, self._key)
+    self._now, metrics = self._run(self._now, [self._batch], self._key)
     self._wait((self._now, metrics))
 
 

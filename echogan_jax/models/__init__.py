@@ -77,6 +77,7 @@ class Models(NamedTuple):
     conditioned: whether discriminators see the anatomy beside the image.
     sampling: PatchNCE's.
     init: how kernels are drawn.
+    remat: compute what is inside a generator twice instead of keeping it.
   """
 
   generator: nn.Module
@@ -87,6 +88,15 @@ class Models(NamedTuple):
   conditioned: bool
   sampling: Sampling
   init: str
+  remat: bool = False
+
+  def generate(self, params: PyTree, x: Array) -> Array:
+    """Return what the generator makes of a batch."""
+
+    def apply(params: PyTree, x: Array) -> Array:
+      return self.generator.apply({'params': params}, x)
+
+    return (jax.checkpoint(apply) if self.remat else apply)(params, x)
 
   @property
   def targets(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ class Built(NamedTuple):
   Attributes:
     models: the networks.
     step: the pure step.
-    run: it, compiled: (state, batch, key) -> (state, metrics).
+    run: it, compiled: (state, batches, key) -> (state, metrics).
     create: () -> state.
     batches: (start_step=, share=) -> iterator of batches.
     alarms: when to stop.
@@ -46,6 +46,7 @@ def build(config: ConfigDict) -> Built:
     BadInput: its parts do not fit together.
   """
   made = models.create(config.model.to_dict())
+  made = made._replace(remat=config.parallel.remat)
   combination.check(config.to_dict(), made)
   objective = losses.build(config.losses.to_dict())
   models.check_size(made, config.data.size, objective.needs)

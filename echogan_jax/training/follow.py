@@ -106,9 +106,10 @@ class Follower:
     )
 
   def count(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-    """Take a step's metrics as they are; nothing waits for them."""
+    """Take the metrics of the last step, or steps; nothing waits for them."""
+    shape = next(iter(metrics.values())).shape
     with contextlib.suppress(OSError):  # who looked on has left
-      self._bar.update()
+      self._bar.update(*shape)
     self._pending.append((step, metrics))
 
   def look(self, *, log: bool) -> str:
@@ -121,10 +122,9 @@ class Follower:
       BadInput: a value is not finite and that is to stop the run; the state
         is not fit to be saved.
     """
-    steps = [(n, jax.device_get(metrics)) for n, metrics in self._pending]
+    steps = [x for n, found in self._pending for x in _each(n, found)]
     self._pending = []
-    for step, metrics in steps:
-      values = {name: float(value) for name, value in metrics.items()}
+    for step, values in steps:
       bad = alarm.nonfinite(values)
       if bad:
         self._not_finite(step, bad, values)
@@ -214,6 +214,17 @@ class Follower:
     self._mark, self._time = step, now
     pairs = steps * self._config.data.batch_size
     return pairs / (now - since) if since else 0.0
+
+
+def _each(
+  last: int, metrics: Mapping[str, jax.Array]
+) -> Iterator[tuple[int, dict[str, float]]]:
+  """Yield the steps of a dispatch, and what was measured in each."""
+  columns = {k: np.ravel(x) for k, x in jax.device_get(metrics).items()}
+  number = len(next(iter(columns.values())))
+  for i in range(number):
+    values = {name: float(column[i]) for name, column in columns.items()}
+    yield last - number + 1 + i, values
 
 
 def _arrays(batch: Batch, metrics: Mapping[str, str]) -> dict[str, Any]:

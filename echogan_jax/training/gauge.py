@@ -52,7 +52,7 @@ def measure(config: ConfigDict, *, rounds: int = 5) -> dict[str, Any]:
   def steps(now: Any, source: Any, number: int) -> tuple[Any, float]:
     began = time.perf_counter()
     for batch in itertools.islice(source, number):
-      now, _ = made.run(now, batch, key)
+      now, _ = made.run(now, [batch], key)
     jax.block_until_ready(now)
     return now, (time.perf_counter() - began) / number
 

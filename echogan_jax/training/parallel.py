@@ -1,5 +1,7 @@
 """One step, three ways to run it: on one device, by pmap, by sharding.
 
+Several steps may go in one dispatch; nothing is seen between them.
+
 The state has the same shape in all three, so there is one checkpoint code
 and a run may continue in another mode or on another number of devices.
 """
@@ -9,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
@@ -25,9 +28,11 @@ def compile(
   batch_size: int,
   devices: Sequence[jax.Device] | None = None,
 ) -> Callable:
-  """Return the compiled `(state, batch, key) -> (state, metrics)`.
+  """Return the compiled `(state, batches, key) -> (state, metrics)`.
 
-  The state is donated: what was passed in cannot be used again.
+  The state is donated: what was passed in cannot be used again. For one batch
+  the metrics are scalars; for several, of which each is a step, they are
+  vectors, and the program is another one.
 
   Args:
     step: what `step.make` returned.
@@ -52,19 +57,48 @@ def compile(
       f'data.batch_size={batch_size} does not split over {len(devices)} '
       f'devices; use a multiple of {len(devices)}, or parallel.mode=single'
     )
-  if mode == 'single':
-    return jax.jit(step, donate_argnums=0)
-  if mode == 'sharded':
-    everywhere = _replicated(devices)
-    by_batch = NamedSharding(everywhere.mesh, PartitionSpec('batch'))
-    run = jax.jit(
-      step,
-      in_shardings=(everywhere, by_batch, everywhere),
-      out_shardings=everywhere,
-      donate_argnums=0,
-    )
-    return lambda state, batch, key: run(state, _whole(batch, by_batch), key)
-  return _by_pmap(step, devices)
+  make = {'single': _alone, 'sharded': _by_sharding, 'pmap': _by_pmap}[mode]
+  one, many = make(step, devices, 0), make(_in_turn(step), devices, 1)
+
+  def run(
+    state: PyTree, batches: Sequence[PyTree], key: jax.Array
+  ) -> tuple[PyTree, PyTree]:
+    if len(batches) == 1:
+      return one(state, batches[0], key)
+    stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *batches)
+    return many(state, stacked, key)
+
+  return run
+
+
+def _in_turn(step: Step) -> Callable:
+  def steps(
+    state: PyTree, batches: PyTree, key: jax.Array, **axis: str
+  ) -> tuple[PyTree, PyTree]:
+    return lax.scan(lambda now, b: step(now, b, key, **axis), state, batches)
+
+  return steps
+
+
+def _alone(step: Step, devices: Sequence[jax.Device], rows: int) -> Callable:
+  del devices, rows
+  return jax.jit(step, donate_argnums=0)
+
+
+def _by_sharding(
+  step: Step, devices: Sequence[jax.Device], rows: int
+) -> Callable:
+  """Split axis `rows` of the batch."""
+  everywhere = _replicated(devices)
+  spec = PartitionSpec(*[None] * rows, 'batch')
+  by_batch = NamedSharding(everywhere.mesh, spec)
+  run = jax.jit(
+    step,
+    in_shardings=(everywhere, by_batch, everywhere),
+    out_shardings=everywhere,
+    donate_argnums=0,
+  )
+  return lambda state, batch, key: run(state, _whole(batch, by_batch), key)
 
 
 def _whole(batch: PyTree, where: NamedSharding) -> PyTree:
@@ -76,11 +110,12 @@ def _whole(batch: PyTree, where: NamedSharding) -> PyTree:
   )
 
 
-def _by_pmap(step: Step, devices: Sequence[jax.Device]) -> Callable:
+def _by_pmap(step: Step, devices: Sequence[jax.Device], rows: int) -> Callable:
+  """Split axis `rows` of the batch."""
   mapped = jax.pmap(
     functools.partial(step, axis='batch'),
     axis_name='batch',
-    in_axes=(None, 0, None),
+    in_axes=(None, rows, None),
     out_axes=None,
     donate_argnums=0,
     devices=devices,
@@ -89,7 +124,8 @@ def _by_pmap(step: Step, devices: Sequence[jax.Device]) -> Callable:
   own = sum(d.process_index == jax.process_index() for d in devices)
 
   def fold(array: np.ndarray) -> np.ndarray:
-    return array.reshape(own, -1, *array.shape[1:])
+    before, after = array.shape[:rows], array.shape[rows + 1 :]
+    return array.reshape(*before, own, -1, *after)
 
   return lambda state, batch, key: mapped(state, jax.tree.map(fold, batch), key)
 

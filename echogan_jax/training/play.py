@@ -81,8 +81,7 @@ def play(
   def translate(
     name: str, source: Image, domain: str, turn: Callable = _stay
   ) -> Image:
-    variables = {'params': params['generators'][name]}
-    made = turn(models.generator.apply(variables, turn(source)))
+    made = turn(models.generate(params['generators'][name], turn(source)))
     return image.inside(made, source, now.mask[domain])
 
   fake, cycled, same = {}, {}, {}
@@ -92,9 +91,7 @@ def play(
     if again and not models.sampling.flip:
       # one call for both: half as many, larger products, and a smaller program
       pair = _interleave(now.real[source], now.real[target])
-      made = models.generator.apply(
-        {'params': params['generators'][name]}, pair
-      )
+      made = models.generate(params['generators'][name], pair)
       for domain, x, found in zip(
         (source, target), _separate(made), (fake, same), strict=True
       ):

@@ -187,7 +187,7 @@ def six_steps(small, mode, devices=None):
   run = parallel.compile(pure, mode=mode, batch_size=8, devices=devices)
   now = parallel.place(fresh, mode, devices)
   for batch in batches:
-    now, metrics = run(now, batch, rng.root(2))
+    now, metrics = run(now, [batch], rng.root(2))
   return jax.device_get((now, metrics))
 
 

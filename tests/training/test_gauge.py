@@ -31,6 +31,16 @@ def test_a_whole_step_is_near_two_teraflop(made):
   assert flop == pytest.approx(1.885e12, rel=0.05)
 
 
+def test_inner_maps_computed_twice_are_a_pass_more_of_each_kind(made):
+  config = cyclegan.get_config()
+  config.parallel.remat = True
+  again = built.build(config)
+  now, batch = jax.eval_shape(made.create), jax.eval_shape(blank_batch)
+  key = jax.eval_shape(lambda: rng.root(0))
+  more, less = (gauge.count(b.step, now, batch, key) for b in (again, made))
+  assert more - less == pytest.approx(6 * 2 * 49.55e9, rel=0.02)
+
+
 def blank_batch():
   image = jnp.zeros((1, 256, 256, 1), jnp.uint8)
   return {domain: Frames(image, image) for domain in DOMAINS}

@@ -70,6 +70,48 @@ def test_resuming_is_bit_exact(whole, ingested, tmp_path, stop):
   assert int(whole[1].pools['low'].count) == 3
 
 
+def test_steps_in_one_dispatch_are_logged_saved_and_resumed_alike(
+  ingested, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(loop, '_ONE_BY_ONE', ())
+  returned, count = [], follow.Follower.count
+
+  def noted(self, step, metrics):
+    returned.append(step)
+    count(self, step, metrics)
+
+  monkeypatch.setattr(follow.Follower, 'count', noted)
+
+  def trained(name, together, *ends):
+    for end in ends:
+      config = tiny.config(ingested, num_steps=end, log_every=3)
+      config.checkpoint.every = 6
+      config.parallel.steps_per_call = together
+      assert loop.train(config, tmp_path / name) == end
+    return log.read(tmp_path / name), saved(tmp_path / name, config)
+
+  alone, _ = trained('alone', 1, 7)
+  assert returned == [1, 2, 3, 4, 5, 6, 7]
+  returned.clear()
+  lines, whole = trained('whole', 3, 7)
+  assert returned == [1, 2, 3, 6, 7]  # a picture is due after the first
+  assert [line['step'] for line in lines] == [3, 6, 7]
+  for line, other in zip(lines, alone, strict=True):
+    for name, value in line.items():
+      np.testing.assert_allclose(value, other[name], rtol=0.02, err_msg=name)
+  same(whole, trained('parts', 3, 6, 7)[1])
+
+
+def test_what_is_computed_twice_is_the_same(whole, ingested, tmp_path):
+  config = tiny.config(ingested, num_steps=2)
+  config.parallel.remat = True
+  loop.train(config, tmp_path)
+  lines = zip(log.read(tmp_path), log.read(whole[0]), strict=False)
+  for line, other in lines:
+    for name, value in line.items():
+      np.testing.assert_allclose(value, other[name], rtol=1e-3, err_msg=name)
+
+
 def test_sigterm_saves_and_leaves_and_the_run_goes_on(
   whole, ingested, tmp_path, monkeypatch
 ):

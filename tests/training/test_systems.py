@@ -242,7 +242,8 @@ def test_modes_agree_on_what_is_drawn_for_the_whole_batch():
     for mode in ('single', 'pmap'):
       devices = jax.devices()[:2]
       run = parallel.compile(pure, mode=mode, batch_size=4, devices=devices)
-      _, metrics = run(parallel.place(start, mode, devices), batch, rng.root(1))
+      placed = parallel.place(start, mode, devices)
+      _, metrics = run(placed, [batch], rng.root(1))
       found.append(jax.device_get(metrics))
   alone, shared = found
   for name, value in alone.items():
