@@ -9,10 +9,10 @@ them to the same numbers:
   leaves its fast path for one without any padding, for one with few output
   channels, and for the gradient of a transposed one. For files that other
   machines run, and types that are not float32.
-- `fast`, for CPU: 3x3 products by Winograd, weight gradients as one product
-  of matrices for each pixel of the kernel, transposed convolutions whose
-  gradients are written down. Its second derivative is not defined in forward
-  mode; in reverse mode it is.
+- `fast`, for CPU: 3x3 products by Winograd, few channels by their planes,
+  other weight gradients as one product of matrices for each pixel of the
+  kernel, transposed convolutions whose gradients are written down. Second
+  derivatives are not defined in forward mode; in reverse mode they are.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from echogan_jax.models import winograd
+from echogan_jax.models import planes, winograd
 
 Map = Float[Array, 'batch _ _ _']  # NHWC; layers change all but the batch
 Kernel = Float[Array, '_ _ inputs _']
@@ -33,7 +33,7 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 
 FORMS = ('plain', 'portable', 'fast')
 _NHWC = ('NHWC', 'HWIO', 'NHWC')
-_FEW = 4  # output channels up to which the separable sum wins
+_FEW = 4  # channels up to which matrices of their planes win
 _ENOUGH = 16  # channels from which on Winograd's transforms pay
 _FORM = contextvars.ContextVar('form', default='')
 
@@ -62,8 +62,10 @@ def convolve(x: Map, kernel: Kernel, *, stride: int = 1, pads: Pads) -> Map:
     return _convolve(x, kernel, stride, pads)
   if chosen == 'portable':
     return _portable(x, kernel, stride, pads)
+  if kernel.shape[2] <= _FEW:
+    return planes.from_few(_pad(x, pads), kernel, stride)
   if stride == 1 and kernel.shape[3] <= _FEW:
-    return _to_few(x, kernel, pads)
+    return planes.to_few(_pad(x, pads), kernel)
   if (*kernel.shape[:2], stride) == (3, 3, 1) and min(
     kernel.shape[2:]
   ) >= _ENOUGH:
@@ -83,7 +85,7 @@ def _convolve(x: Map, kernel: Kernel, stride: int, pads: Pads) -> Map:
 
 def _portable(x: Map, kernel: Kernel, stride: int, pads: Pads) -> Map:
   if stride == 1 and kernel.shape[3] <= _FEW:
-    return _to_few(x, kernel, pads)
+    return planes.to_few(_pad(x, pads), kernel)
   if pads == ((0, 0), (0, 0)):
     # without any padding XLA:CPU leaves its fast path: pad, then cut off
     rows = (x.shape[1] - kernel.shape[0]) // stride + 1
@@ -91,18 +93,16 @@ def _portable(x: Map, kernel: Kernel, stride: int, pads: Pads) -> Map:
   return _convolve(x, kernel, stride, pads)
 
 
-def _to_few(x: Map, kernel: Kernel, pads: Pads) -> Map:
-  # one channel per kernel column, then a sum of shifted columns: the weight
-  # gradient of a one-channel convolution is ten times slower
-  rows, columns, inputs, outputs = kernel.shape
-  tall = kernel.transpose(0, 2, 1, 3).reshape(
-    rows, 1, inputs, columns * outputs
+def _views(x: Map, size: tuple[int, ...], stride: int) -> list[Map]:
+  """List what each pixel of a kernel sees of a map."""
+  high, wide = (
+    (n - k) // stride for n, k in zip(x.shape[1:3], size, strict=True)
   )
-  x = jnp.pad(x, ((0, 0), (0, 0), pads[1], (0, 0)))
-  parts = _convolve(x, tall, 1, (pads[0], (0, 0)))
-  parts = parts.reshape(*parts.shape[:3], columns, outputs)
-  width = x.shape[2] - columns + 1
-  return sum(parts[:, :, i : i + width, i] for i in range(columns))
+  return [
+    x[:, i : i + stride * high + 1 : stride, j : j + stride * wide + 1 : stride]
+    for i in range(size[0])
+    for j in range(size[1])
+  ]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -131,21 +131,13 @@ def _by_taps(
   wide: Map, narrow: Map, size: tuple[int, ...], stride: int
 ) -> Kernel:
   """Return the kernel's gradient of a convolution from `wide` to `narrow`."""
-  high, across = narrow.shape[1:3]
 
-  def tap(i: int, j: int) -> Array:
-    seen = wide[
-      :,
-      i : i + stride * (high - 1) + 1 : stride,
-      j : j + stride * (across - 1) + 1 : stride,
-    ]
+  def tap(seen: Map) -> Array:
     flat = (m.reshape(-1, m.shape[-1]) for m in (seen, narrow))
     return lax.dot_general(*flat, (((0,), (0,)), ((), ())))
 
-  rows = [
-    jnp.stack([tap(i, j) for j in range(size[1])]) for i in range(size[0])
-  ]
-  return jnp.stack(rows)
+  taps = jnp.stack([tap(seen) for seen in _views(wide, size, stride)])
+  return taps.reshape(*size, *taps.shape[1:])
 
 
 def deconvolve(

@@ -42,7 +42,7 @@ def run(case, form, channels):
     return y, *pull(jnp.cos(y))
 
 
-@pytest.mark.parametrize('channels', [5, 16])
+@pytest.mark.parametrize('channels', [1, 5, 16])
 @pytest.mark.parametrize('case', CASES)
 def test_all_forms_agree_in_value_and_gradient(case, channels):
   plain = run(case, 'plain', channels)

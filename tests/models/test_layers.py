@@ -48,6 +48,17 @@ def test_reflection_is_torchs(reference, width):
   np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.parametrize('width', [1, 3])
+def test_a_reflections_gradient_returns_to_where_it_came_from(width):
+  x = jax.random.normal(jax.random.key(0), (2, 4, 6, 3))
+  pads = ((0, 0), (width, width), (width, width), (0, 0))
+  grown, pull = jax.vjp(lambda x: jnp.pad(x, pads, mode='reflect'), x)
+  found, ours = jax.vjp(lambda x: layers.reflect(x, width), x)
+  np.testing.assert_array_equal(found, grown)
+  slope = jnp.cos(grown)
+  np.testing.assert_allclose(ours(slope)[0], pull(slope)[0], atol=1e-6)
+
+
 def test_instance_norm_is_torchs_also_where_it_is_hard(reference):
   golden = reference('primitives')
   x = jnp.asarray(layout.nhwc(golden['instance_norm/x']))
