@@ -50,17 +50,18 @@ def form(name: str) -> Iterator[None]:
     _FORM.reset(token)
 
 
-def _form() -> str:
+def chosen() -> str:
+  """Return the form that is traced here."""
   own = 'fast' if jax.default_backend() == 'cpu' else 'plain'
   return _FORM.get() or own
 
 
 def convolve(x: Map, kernel: Kernel, *, stride: int = 1, pads: Pads) -> Map:
   """Correlate with zero padding, as torch's conv2d."""
-  chosen = _form()
-  if chosen == 'plain':
+  how = chosen()
+  if how == 'plain':
     return _convolve(x, kernel, stride, pads)
-  if chosen == 'portable':
+  if how == 'portable':
     return _portable(x, kernel, stride, pads)
   if kernel.shape[2] <= _FEW:
     return planes.from_few(_pad(x, pads), kernel, stride)
@@ -154,10 +155,10 @@ def deconvolve(
   Returns:
     A map of side 2 n - 2 - 2 padding + k + output_padding.
   """
-  chosen = _form()
-  if chosen == 'portable':
+  how = chosen()
+  if how == 'portable':
     return _by_phase(x, kernel, padding, output_padding)
-  if chosen == 'fast':
+  if how == 'fast':
     return _fast_up(x, kernel, padding, output_padding)
   size = kernel.shape[0]
   pads = (size - 1 - padding, size - 1 - padding + output_padding)
@@ -177,9 +178,9 @@ def _by_phase(x: Map, kernel: Kernel, padding: int, output_padding: int) -> Map:
   size = kernel.shape[0]
   taps = []
   for r in (0, 1):
-    chosen = [k for k in reversed(range(size)) if (r + padding - k) % 2 == 0]
-    shifts = [(r + padding - k) // 2 for k in chosen]
-    taps.append((jnp.array(chosen), (-shifts[0], shifts[-1])))
+    kept = [k for k in reversed(range(size)) if (r + padding - k) % 2 == 0]
+    shifts = [(r + padding - k) // 2 for k in kept]
+    taps.append((jnp.array(kept), (-shifts[0], shifts[-1])))
   rows = []
   for vertical, above in taps:
     phases = [

@@ -12,27 +12,42 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from echogan_jax.models.convolution import Kernel, Map, convolve, deconvolve
+from echogan_jax.models.convolution import (
+  Kernel,
+  Map,
+  chosen,
+  convolve,
+  deconvolve,
+)
+
+
+def reflect(x: Map, width: int) -> Map:
+  """Pad by reflection, the edge not repeated."""
+  if chosen() == 'fast':
+    return _by_index(x, width)
+  return jnp.pad(x, ((0, 0), (width, width), (width, width), (0, 0)), 'reflect')
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def reflect(x: Map, width: int) -> Map:
-  """Pad by reflection, the edge not repeated."""
-  # by index: a chain of slices and joins is several times slower
+def _by_index(x: Map, width: int) -> Map:
+  # on CPU a chain of slices and joins is several times slower
   rows, columns = (
     np.pad(np.arange(side), width, mode='reflect') for side in x.shape[1:3]
   )
   return x[:, rows][:, :, columns]
 
 
-def _reflect_forward(x: Map, width: int) -> tuple[Map, None]:
-  return reflect(x, width), None
+def _by_index_forward(x: Map, width: int) -> tuple[Map, None]:
+  return _by_index(x, width), None
 
 
-def _reflect_backward(width: int, _: None, slope: Map) -> tuple[Map]:
+def _by_index_backward(width: int, _: None, slope: Map) -> tuple[Map]:
   for axis in (1, 2):
     slope = _fold(slope, width, axis)
   return (slope,)
+
+
+_by_index.defvjp(_by_index_forward, _by_index_backward)
 
 
 def _fold(slope: Map, width: int, axis: int) -> Map:
@@ -49,9 +64,6 @@ def _fold(slope: Map, width: int, axis: int) -> Map:
     + jnp.pad(jnp.flip(before, axis), near)
     + jnp.pad(jnp.flip(after, axis), far)
   )
-
-
-reflect.defvjp(_reflect_forward, _reflect_backward)
 
 
 def instance_norm(x: Map, *, epsilon: float = 1e-5) -> Map:

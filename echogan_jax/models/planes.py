@@ -82,8 +82,8 @@ def _to_few_backward(
 to_few.defvjp(_to_few_forward, _to_few_backward)
 
 
-def _sides(x: Map, kernel: Kernel, stride: int) -> tuple[int, int]:
-  high, wide = (
+def _sides(x: Map, kernel: Kernel, stride: int) -> tuple:
+  high, wide = (  # symbols in a file that takes any size
     (n - k) // stride + 1
     for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True)
   )
